@@ -1,0 +1,33 @@
+/* The table of kernels: one per instruction set, all with the same fields. Drivers reach kernels through `nn_k` only. */
+#ifndef KERNELS_H
+#define KERNELS_H
+#include "../nn.h"
+
+/* y and x may be the same array. a: the attributes. */
+typedef void nn_unary_fn(float *y, const float *x, const float *a, int64_t n);
+typedef void nn_unary_grad_fn(float *dx, const float *dy, const float *s, const float *a, int64_t n);
+/* sx, sy: 1, or 0 to repeat the first element. */
+typedef void nn_binary_fn(float *z, const float *x, int64_t sx, const float *y, int64_t sy, int64_t n);
+typedef void nn_loss_fn(float *y, const float *x, const float *t, float a, float factor, int64_t n);
+typedef double nn_loss_sum_fn(const float *x, const float *t, float a, int64_t n);
+typedef void nn_loss_grad_fn(float *dx, const float *dy, int64_t sdy, const float *x, const float *t, float a, float factor,
+                             int64_t n);
+
+typedef struct {
+    const char *name;
+    int mr, nr, kc; /* gemm: rows and columns of a register tile, and how much of k goes through it at once */
+#define KERNEL(name, arguments) void (*name) arguments;
+#define KERNEL_RETURNS(type, name, arguments) type (*name) arguments;
+#include "kernels.inc"
+#undef KERNEL
+#undef KERNEL_RETURNS
+    nn_unary_fn *unary[NN_UNARIES];
+    nn_unary_grad_fn *unary_grad[NN_UNARIES];
+    nn_binary_fn *binary[NN_BINARIES];
+    nn_loss_fn *loss[NN_LOSSES];
+    nn_loss_sum_fn *loss_sum[NN_LOSSES];
+    nn_loss_grad_fn *loss_grad[NN_LOSSES];
+} nn_kernels;
+
+extern const nn_kernels *nn_k; /* the table in use */
+#endif

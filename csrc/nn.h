@@ -1,0 +1,117 @@
+/* The whole C interface of nncore: a view, a call, the list of ops, and the few functions Python needs.
+ *
+ * Every computation is one nn_call: an op, its operands (outputs first), its attributes. Eager mode fills a record on
+ * the stack and runs it; recording, profiling and checking read the same record. See README.md for the way of the data.
+ */
+#ifndef NN_H
+#define NN_H
+#include <stddef.h>
+#include <stdint.h>
+
+#define NN_MAX_DIMS 5
+#define NN_MAX_VIEWS 8
+#define NN_ALIGN 64      /* every buffer starts on such a boundary ... */
+#define NN_OVERREAD 64   /* ... and has this many readable bytes behind its end: vector loads may run past a tail */
+
+enum nn_dtype { NN_F32, NN_I64, NN_U8, NN_BOOL, NN_U64, NN_F64, NN_DTYPES };
+
+/* A contiguous block of elements: p[n[0], ..., n[nd-1]], row-major. */
+typedef struct {
+    char *p;
+    int32_t n[NN_MAX_DIMS];
+    uint8_t nd, dtype;
+    uint16_t buf; /* number of the buffer in a recorded program; unused in eager calls */
+} nn_view;
+
+typedef struct {
+    uint16_t op;       /* enum nn_op */
+    uint8_t nv, nout;  /* operands; the first nout of them are written */
+    uint32_t flags;    /* enum nn_flag */
+    nn_view v[NN_MAX_VIEWS];
+    union {            /* constants of the call; what changes from step to step is an operand instead */
+        double d[4];
+        int64_t i[4];
+        float f[8];
+    } a;
+} nn_call;
+
+enum nn_op {
+#define OP(name, nout) NN_OP_##name,
+#include "ops.inc"
+#undef OP
+    NN_OPS
+};
+
+enum nn_flag {
+    NN_ACC = 1,     /* add to the output instead of overwriting it */
+    NN_TA = 2,      /* gemm: a is stored transposed, [k,m] */
+    NN_TB = 4,      /* gemm: b is stored transposed, [n,k] */
+    NN_NESTEROV = 8,
+    NN_DECOUPLED = 16, /* adam: weight decay acts on the weight, not on the gradient (AdamW) */
+    NN_CENTERED = 32,  /* rmsprop */
+};
+
+enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX };
+
+/* Elementwise functions: one line each in these lists gives the enum, the name, the kernels and the attribute count. */
+enum nn_unary {
+#define UNARY(name, saved, nattr, forward, grad) NN_##name,
+#include "kernels/unary.inc"
+#undef UNARY
+    NN_UNARIES
+};
+enum nn_binary {
+#define BINARY(name, expression) NN_##name,
+#include "kernels/binary.inc"
+#undef BINARY
+    NN_BINARIES
+};
+enum nn_loss {
+#define LOSS(name, forward, grad) NN_LOSS_##name,
+#include "kernels/loss.inc"
+#undef LOSS
+    NN_LOSSES
+};
+enum nn_reduce { NN_SUM, NN_MEAN, NN_MAX, NN_MIN };
+
+extern const char *const nn_op_names[NN_OPS];
+extern const char *const nn_unary_names[NN_UNARIES];
+extern const char nn_unary_saved[NN_UNARIES];   /* 'x' or 'y': what the gradient reads */
+extern const int nn_unary_nattr[NN_UNARIES];
+extern const char *const nn_binary_names[NN_BINARIES];
+extern const char *const nn_loss_names[NN_LOSSES];
+extern const size_t nn_dtype_size[NN_DTYPES];
+
+/* Runs one call. Returns NN_OK, NN_NOMEM, or NN_BADINDEX with the offending value in nn_bad_index. Outputs may be half
+ * written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
+int nn_run(const nn_call *c);
+extern _Thread_local int64_t nn_bad_index;
+
+/* Memory: cached, aligned blocks (memory.c). nn_alloc returns NULL when there is none. */
+void *nn_alloc(size_t bytes);
+void nn_free(void *p, size_t bytes);
+size_t nn_memory_live(void), nn_memory_peak(void), nn_memory_cached(void);
+void nn_memory_trim(void);               /* gives cached blocks back to the system */
+void nn_memory_reset_peak(void);
+void nn_memory_fail_after(int64_t n);    /* test hook: the n-th allocation from here on fails, once; negative: off */
+
+/* Processor (cpu.c): instruction sets compiled in and supported here, best first. */
+int nn_isa_count(void);
+const char *nn_isa_name(int i);
+int nn_isa_supported(int i);
+int nn_isa_select(const char *name); /* 0, or -1 when unknown or not supported here; NULL: the best */
+const char *nn_isa_current(void);
+
+/* Threads (par.c). */
+void nn_threads_init(int affinity, int quota, int cores); /* limits found by the caller; 0: unknown */
+int nn_threads_get(void);
+void nn_threads_set(int n);
+int nn_has_openmp(void);
+
+static inline int64_t nn_count(const nn_view *v)
+{
+    int64_t n = 1;
+    for (int d = 0; d < v->nd; d++) n *= v->n[d];
+    return n;
+}
+#endif
