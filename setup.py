@@ -2,9 +2,10 @@
 compiled once per instruction set with the flags of ISA_FLAGS.
 
 setuptools compiles every source of an extension with the same flags and recompiles all of them when one changed; the
-build_ext below compiles source by source instead, in parallel, each into a directory of its own, and only what is older
-than its source or any header. A static library per instruction set (build_clib) was rejected: it forgets the headers,
-and sources of the same name can silently share an object.
+build_ext below compiles source by source instead, in parallel, and only what is older than its source or any header.
+Objects lie in a folder per kind of build and keep their path, so that none is taken for another. A static library per
+instruction set (build_clib) was rejected: it forgets the headers, and sources of the same name can silently share an
+object.
 
 Environment, at build time:
     NNCORE_NO_OPENMP=1      build without threads
@@ -98,13 +99,12 @@ class build_ext(setuptools_build_ext):
         def compile_one(item):
             source, flags = item
             relative = source.relative_to(HERE)
-            directory = Path(self.build_temp) / name / relative.with_suffix("")
-            [object_] = self.compiler.object_filenames([str(relative)], output_dir=str(directory))
+            directory = str(Path(self.build_temp) / name)
+            [object_] = self.compiler.object_filenames([str(relative)], output_dir=directory)
             fresh = Path(object_).exists() and Path(object_).stat().st_mtime > max(newest, source.stat().st_mtime)
             if fresh and not self.force:
                 return object_
-            # ext.include_dirs: Python's own headers are in self.include_dirs
-            self.compiler.compile([str(relative)], output_dir=str(directory), include_dirs=ext.include_dirs,
+            self.compiler.compile([str(relative)], output_dir=directory, include_dirs=ext.include_dirs,
                                   extra_postargs=[*C_FLAGS, *c_flags, *flags])
             return object_
 
