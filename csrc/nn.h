@@ -49,6 +49,7 @@ enum nn_flag {
     NN_NESTEROV = 8,
     NN_DECOUPLED = 16, /* adam: weight decay acts on the weight, not on the gradient (AdamW) */
     NN_CENTERED = 32,  /* rmsprop */
+    NN_MAXIMIZE = 64,  /* optimizers: climb instead */
 };
 
 enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX };

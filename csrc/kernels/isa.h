@@ -8,6 +8,10 @@
 #include "vmath.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "reduce.h"
+#include "gather.h"
+#include "softmax.h"
+#include "optim.h"
 
 #define ISA_TABLE_(isa) nn_kernels_##isa
 #define ISA_TABLE(isa) ISA_TABLE_(isa)

@@ -13,6 +13,33 @@ typedef double nn_loss_sum_fn(const float *x, const float *t, float a, int64_t n
 typedef void nn_loss_grad_fn(float *dx, const float *dy, int64_t sdy, const float *x, const float *t, float a, float factor,
                              int64_t n);
 
+enum { NN_SQDEV = NN_MIN + 1 }; /* reduce: the sum of (x - mean)^2 */
+
+/* What all rows of a cross-entropy share. */
+typedef struct {
+    const float *weight; /* of the classes, or null */
+    float weight_sum;    /* the number of classes if weight is null */
+    float smoothing;
+    int ignore;
+    int64_t ignored;     /* the label of rows that do not count */
+} nn_entropy;
+
+/* What all elements of an optimizer step share; sign is -1 to maximize. */
+typedef struct {
+    float sign, decay, lr, momentum, gain; /* m = momentum m + gain g */
+    int nesterov, first; /* first: there is no m yet */
+} nn_sgd;
+typedef struct {
+    float sign, decay, keep; /* g += decay w, then w *= keep: one of the two does nothing */
+    float gain1, beta2, gain2, root, eps, lr; /* m += gain1 (g - m), v = beta2 v + gain2 g^2, w -= lr m / (sqrt(v) root + eps) */
+} nn_adam;
+typedef struct {
+    float sign, decay, lr, alpha, gain, eps, momentum;
+} nn_rmsprop;
+typedef struct {
+    float sign, decay, lr, eps;
+} nn_adagrad;
+
 typedef struct {
     const char *name;
     int mr, nr, kc; /* gemm: rows and columns of a register tile, and how much of k goes through it at once */

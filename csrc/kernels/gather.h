@@ -1,0 +1,63 @@
+/* Kernels that move elements: transposed tiles, and rows of bytes that become floats. */
+
+/* y[m,n] = x[n,m] transposed, for elements of 4 bytes, rows ldy and ldx elements apart. Tiles of VL x VL within blocks of
+ * 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants them. */
+static void transpose4(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64_t m, int64_t n)
+{
+    float *y = yp;
+    const float *x = xp;
+    for (int64_t jj = 0; jj < n; jj += 64)
+        for (int64_t i = 0; i < m; i += VL)
+            for (int64_t j = jj; j < n && j < jj + 64; j += VL) {
+                int64_t rows = m - i < VL ? m - i : VL, columns = n - j < VL ? n - j : VL;
+                vf t[VL];
+                if (rows == VL && columns == VL) {
+                    UNROLL for (int q = 0; q < VL; q++) t[q] = vload(x + (j + q) * ldx + i);
+                    vtranspose(t);
+                    UNROLL for (int q = 0; q < VL; q++) vstore(y + (i + q) * ldy + j, t[q]);
+                } else {
+                    for (int64_t q = 0; q < VL; q++) t[q] = q < columns ? vload(x + (j + q) * ldx + i) : vset(0);
+                    vtranspose(t);
+                    for (int64_t q = 0; q < rows; q++) vstore_n(y + (i + q) * ldy + j, t[q], columns);
+                }
+            }
+}
+
+/* The same for elements of 8 bytes and of 1. */
+static void transpose8(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64_t m, int64_t n)
+{
+    int64_t *y = yp;
+    const int64_t *x = xp;
+    for (int64_t jj = 0; jj < n; jj += 16)
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = jj; j < n && j < jj + 16; j++) y[i * ldy + j] = x[j * ldx + i];
+}
+static void transpose1(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64_t m, int64_t n)
+{
+    uint8_t *y = yp;
+    const uint8_t *x = xp;
+    for (int64_t jj = 0; jj < n; jj += 64)
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = jj; j < n && j < jj + 64; j++) y[i * ldy + j] = x[j * ldx + i];
+}
+
+/* y = x * scale + shift; each of the two is an array, or one value for all (stride 0). */
+static void scale_bytes(float *restrict y, const uint8_t *restrict x, const float *scale, int64_t ss, const float *shift,
+                        int64_t st, int64_t n)
+{
+    if (!ss && !st) {
+        const float a = *scale, b = *shift;
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] * a + b;
+    } else
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * ss] + shift[i * st];
+}
+static void scale_floats(float *restrict y, const float *restrict x, const float *scale, int64_t ss, const float *shift,
+                         int64_t st, int64_t n)
+{
+    int64_t i = 0;
+    for (; i < n; i += VL) {
+        vf a = ss ? vload(scale + i) : vset(*scale), b = st ? vload(shift + i) : vset(*shift), r = vload(x + i) * a + b;
+        if (i + VL <= n) vstore(y + i, r);
+        else vstore_n(y + i, r, n - i);
+    }
+}
