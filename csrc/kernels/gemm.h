@@ -152,3 +152,14 @@ static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64
         i += mr;
     }
 }
+
+/* The same from a stored transposed, a[k,m]. */
+static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
+{
+    for (int64_t i = 0; i < m;) {
+        int mr = gemm_tile_rows(i, m);
+        for (int64_t p = 0; p < k; p++)
+            for (int r = 0; r < mr; r++) *to++ = a[p * lda + i + r];
+        i += mr;
+    }
+}

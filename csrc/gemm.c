@@ -1,0 +1,212 @@
+/* The matrix product, with everything that can happen to its result while it is in cache.
+ *
+ *   c[m,n] = f(op(a)[m,k] @ op(b)[k,n] + bias[n])        op: as stored, or transposed (NN_TA, NN_TB)
+ *
+ * The loop nest is the usual five loops around a register tile (Goto and van de Geijn, 2008), axes named as there:
+ *
+ *   jc  columns of c, NC at a time
+ *   pc  depth, about kc at a time: b's block [kc, NC] is packed into panels of nr columns, or read in place
+ *   ic  rows of c, MC at a time, and within them NB columns: one task, on any thread
+ *   jr  panels of nr columns: the panel stays in L1 while all row tiles of the task pass
+ *   ir  tiles of mr rows (kernels/gemm.h)
+ *
+ * b is packed where its columns are used by enough rows to pay for the copy, and always when it is stored transposed.
+ * a is read in place by broadcast, except where its rows lie a large power of two apart: they would fall into the same
+ * few cache sets. Blocks depend on sizes only, so results are bitwise equal for any number of threads. Where c has too
+ * few blocks to share but k is long (a weight gradient over many rows), k is cut into SPLITS whose partial sums are
+ * added in order.
+ */
+#include <string.h>
+#include "kernels/kernels.h"
+#include "par.h"
+
+#define NC 1024          /* columns of a packed block: kc * NC floats = 1 MB */
+#define MC 128           /* rows of a task */
+#define NB 256           /* columns of a task */
+#define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
+#define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
+#define SPLIT_OUTPUT 4096
+#define FLOPS_PER_NS 100.0
+
+typedef struct {
+    float *c;
+    const float *a, *b, *bias;
+    int64_t m, n, k, ldc, rs, cs, ldb; /* a[i,p] at a + i*rs + p*cs */
+    int tb, acc;
+    nn_unary_fn *f;
+    const float *attr;
+    /* the block in work */
+    int64_t jc, nc, pc, kc;
+    float *packed_b, *packed_a; /* packed_a: one block per worker, or NULL */
+    int64_t col_tasks;
+} gemm;
+
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static void pack_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    gemm *g = arg;
+    int64_t j = task * NB, width = min(NB, g->nc - j);
+    float *to = g->packed_b + j * g->kc;
+    if (g->tb) nn_k->gemm_pack_bt(to, g->b + (g->jc + j) * g->ldb + g->pc, g->ldb, g->kc, width);
+    else nn_k->gemm_pack_b(to, g->b + g->pc * g->ldb + g->jc + j, g->ldb, g->kc, width);
+}
+
+static void block_task(void *arg, int64_t task, int worker)
+{
+    gemm *g = arg;
+    int64_t i = task / g->col_tasks * MC, j = task % g->col_tasks * NB;
+    int64_t rows = min(MC, g->m - i), width = min(NB, g->nc - j);
+    float *c = g->c + i * g->ldc + g->jc + j;
+    const float *a = g->a + i * g->rs + g->pc * g->cs;
+    int64_t rs = g->rs, cs = g->cs;
+    if (g->packed_a) {
+        float *to = g->packed_a + (int64_t)worker * MC * g->kc;
+        if (cs == 1) nn_k->gemm_pack_a(to, a, rs, rows, g->kc);
+        else nn_k->gemm_pack_at(to, a, cs, rows, g->kc);
+        a = to;
+        cs = 0;
+    }
+    const float *bias = g->bias && g->pc == 0 ? g->bias + g->jc + j : NULL;
+    int acc = g->acc || g->pc > 0;
+    if (g->packed_b)
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, nn_k->nr, g->kc * nn_k->nr, bias, acc, rows, width, g->kc);
+    else
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->b + g->pc * g->ldb + g->jc + j, g->ldb, nn_k->nr, bias, acc, rows, width, g->kc);
+    if (g->f && g->pc + g->kc == g->k) {
+        if (width == g->ldc) g->f(c, c, g->attr, rows * width);
+        else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
+    }
+}
+
+/* Nothing to multiply: c = f(bias), or f(c) when accumulating. */
+static void empty_product(const gemm *g)
+{
+    for (int64_t i = 0; i < g->m; i++) {
+        float *c = g->c + i * g->ldc;
+        if (!g->acc && g->bias) memcpy(c, g->bias, g->n * sizeof(float));
+        else if (!g->acc) memset(c, 0, g->n * sizeof(float));
+        if (g->f) g->f(c, c, g->attr, g->n);
+    }
+}
+
+/* Rows `stride` floats apart share cache sets when that is a multiple of 2 KB. */
+static int aliases(int64_t stride) { return stride % 512 == 0 && stride > 0; }
+
+static int run(gemm *g)
+{
+    if (g->m == 0 || g->n == 0) return NN_OK;
+    if (g->k == 0) return empty_product(g), NN_OK;
+    int64_t depth_blocks = ceil_div(g->k * 2, nn_k->kc * 3), kc = ceil_div(g->k, depth_blocks); /* up to 1.5 kc at once */
+    int64_t ncs = min(NC, g->n);
+    int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr);
+    int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);
+    size_t b_bytes = direct ? 0 : (size_t)(ceil_div(ncs, nn_k->nr) * nn_k->nr * kc) * sizeof(float);
+    size_t a_bytes = pack_a ? (size_t)(nn_workers() * MC * kc) * sizeof(float) : 0;
+    if (b_bytes && !(g->packed_b = nn_alloc(b_bytes))) return NN_NOMEM;
+    if (a_bytes && !(g->packed_a = nn_alloc(a_bytes))) {
+        nn_free(g->packed_b, b_bytes);
+        return NN_NOMEM;
+    }
+    for (g->jc = 0; g->jc < g->n; g->jc += NC) {
+        g->nc = min(NC, g->n - g->jc);
+        g->col_tasks = ceil_div(g->nc, NB);
+        for (g->pc = 0; g->pc < g->k; g->pc += kc) {
+            g->kc = min(kc, g->k - g->pc);
+            double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;
+            if (!direct) nn_for(g->col_tasks, (double)g->nc * g->kc, pack_task, g);
+            nn_for(ceil_div(g->m, MC) * g->col_tasks, work, block_task, g);
+        }
+    }
+    nn_free(g->packed_b, b_bytes);
+    nn_free(g->packed_a, a_bytes);
+    return NN_OK;
+}
+
+/* A small output of a deep product: SPLIT_DEPTH of k at a time into partial outputs, on any thread; then their sum. */
+typedef struct {
+    gemm whole;
+    float *partial;
+    int status; /* of any task that failed */
+} splits;
+
+static void split_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    splits *s = arg;
+    gemm g = s->whole;
+    int64_t p = task * SPLIT_DEPTH;
+    g.a += p * g.cs;
+    g.b += g.tb ? p : p * g.ldb;
+    g.k = min(SPLIT_DEPTH, g.k - p);
+    g.c = s->partial + task * g.m * g.n;
+    g.ldc = g.n;
+    g.acc = 0, g.bias = NULL, g.f = NULL;
+    int status = run(&g);
+    if (status) __atomic_store_n(&s->status, status, __ATOMIC_RELAXED);
+}
+
+static int run_split(gemm *g)
+{
+    int64_t count = ceil_div(g->k, SPLIT_DEPTH), size = g->m * g->n;
+    splits s = {.whole = *g, .partial = nn_alloc((size_t)(count * size) * sizeof(float))};
+    if (!s.partial) return NN_NOMEM;
+    nn_for(count, 2.0 * size * g->k / FLOPS_PER_NS, split_task, &s);
+    if (s.status == NN_OK) {
+        for (int64_t t = 1; t < count; t++) nn_k->add_to(s.partial, s.partial + t * size, size);
+        for (int64_t i = 0; i < g->m; i++) {
+            float *c = g->c + i * g->ldc, *sum = s.partial + i * g->n;
+            if (g->acc) nn_k->add_to(c, sum, g->n);
+            else if (g->bias) nn_k->binary[NN_add](c, sum, 1, g->bias, 1, g->n);
+            else memcpy(c, sum, g->n * sizeof(float));
+            if (g->f) g->f(c, c, g->attr, g->n);
+        }
+    }
+    nn_free(s.partial, (size_t)(count * size) * sizeof(float));
+    return s.status;
+}
+
+/* Many small products: one task each. */
+typedef struct {
+    gemm first;
+    int64_t step_a, step_b, step_c;
+    int status;
+} batch;
+
+static void batch_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    batch *t = arg;
+    gemm g = t->first;
+    g.a += task * t->step_a;
+    g.b += task * t->step_b;
+    g.c += task * t->step_c;
+    int status = g.m * g.n <= SPLIT_OUTPUT && g.k >= 2 * SPLIT_DEPTH ? run_split(&g) : run(&g);
+    if (status) __atomic_store_n(&t->status, status, __ATOMIC_RELAXED);
+}
+
+int nn_op_gemm(const nn_call *call)
+{
+    const nn_view *c = &call->v[0], *a = &call->v[1], *b = &call->v[2];
+    int ta = !!(call->flags & NN_TA), tb = !!(call->flags & NN_TB);
+    const int32_t *an = a->n + a->nd - 2, *bn = b->n + b->nd - 2, *cn = c->n + c->nd - 2;
+    gemm g = {
+        .c = (float *)c->p, .a = (const float *)a->p, .b = (const float *)b->p,
+        .bias = call->nv > 3 ? (const float *)call->v[3].p : NULL,
+        .m = cn[0], .n = cn[1], .k = an[!ta], .ldc = cn[1], .rs = ta ? 1 : an[1], .cs = ta ? an[1] : 1, .ldb = bn[1],
+        .tb = tb, .acc = call->flags & NN_ACC,
+        .f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]], .attr = call->a.f + 2,
+    };
+    int64_t products = c->nd == 3 ? c->n[0] : 1;
+    batch t = {.first = g, .step_c = g.m * g.n,
+               .step_a = a->nd == 3 && a->n[0] > 1 ? (int64_t)an[0] * an[1] : 0,
+               .step_b = b->nd == 3 && b->n[0] > 1 ? (int64_t)bn[0] * bn[1] : 0};
+    double work = 2.0 * g.m * g.n * g.k / FLOPS_PER_NS;
+    if (work > 1e6 || products == 1)
+        for (int64_t i = 0; i < products && t.status == NN_OK; i++) batch_task(&t, i, 0);
+    else
+        nn_for(products, work * products, batch_task, &t);
+    return t.status;
+}

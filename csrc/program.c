@@ -1,0 +1,56 @@
+/* Running calls: the tables made from the op list, and the one place where a call meets its driver. */
+#include "fpstate.h"
+#include "nn.h"
+
+#define OP(name, nout) int nn_op_##name(const nn_call *c);
+#include "ops.inc"
+#undef OP
+
+static int (*const drivers[NN_OPS])(const nn_call *) = {
+#define OP(name, nout) nn_op_##name,
+#include "ops.inc"
+#undef OP
+};
+const char *const nn_op_names[NN_OPS] = {
+#define OP(name, nout) #name,
+#include "ops.inc"
+#undef OP
+};
+
+const char *const nn_unary_names[NN_UNARIES] = {
+#define UNARY(name, saved, nattr, forward, grad) #name,
+#include "kernels/unary.inc"
+#undef UNARY
+};
+const char nn_unary_saved[NN_UNARIES] = {
+#define UNARY(name, saved, nattr, forward, grad) saved,
+#include "kernels/unary.inc"
+#undef UNARY
+};
+const int nn_unary_nattr[NN_UNARIES] = {
+#define UNARY(name, saved, nattr, forward, grad) nattr,
+#include "kernels/unary.inc"
+#undef UNARY
+};
+const char *const nn_binary_names[NN_BINARIES] = {
+#define BINARY(name, expression) #name,
+#include "kernels/binary.inc"
+#undef BINARY
+};
+const char *const nn_loss_names[NN_LOSSES] = {
+#define LOSS(name, forward, grad) #name,
+#include "kernels/loss.inc"
+#undef LOSS
+};
+
+const size_t nn_dtype_size[NN_DTYPES] = {[NN_F32] = 4, [NN_I64] = 8, [NN_U8] = 1, [NN_BOOL] = 1, [NN_U64] = 8, [NN_F64] = 8};
+
+_Thread_local int64_t nn_bad_index;
+
+int nn_run(const nn_call *c)
+{
+    nn_fp_state saved = nn_fp_enter();
+    int status = drivers[c->op](c);
+    nn_fp_leave(saved);
+    return status;
+}
