@@ -1,0 +1,152 @@
+# cython: language_level=3, boundscheck=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=False
+"""The one extension module of nncore: arrays, the autograd graph, and a short function for every op.
+
+In reading order:
+  _array.pxi      Array: a contiguous block of our memory that speaks the buffer protocol
+  _autograd.pxi   TensorBase and Node: what a tensor remembers, and the walk back through the graph
+  _calls.pxi      one function per op: sizes -> check -> allocate -> fill a call -> run
+Here: running a call, and questions about the machine.
+
+No NumPy C API: the buffer protocol is enough, so NumPy is not needed to build.
+"""
+cimport cython
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release,
+                             PyBUF_C_CONTIGUOUS)
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from nncore.c_nn cimport *
+
+include "_array.pxi"
+include "_autograd.pxi"
+include "_calls.pxi"
+
+
+# ---- running a call --------------------------------------------------------------------------------------------------
+
+cdef inline void begin(nn_call *c, int op, int nout) noexcept:
+    c.op = <uint16_t>op
+    c.nv = 0
+    c.nout = <uint8_t>nout
+    c.flags = 0
+
+
+cdef inline void operand(nn_call *c, Array x) noexcept:
+    c.v[c.nv] = x.v
+    c.nv += 1
+
+
+cdef inline void no_operand(nn_call *c) noexcept:
+    memset(&c.v[c.nv], 0, sizeof(nn_view))
+    c.nv += 1
+
+
+# The view of x as a block of other sizes: outer, middle, inner.
+cdef inline void operand3(nn_call *c, Array x, int64_t o, int64_t n, int64_t i) noexcept:
+    cdef nn_view *v = &c.v[c.nv]
+    v[0] = x.v
+    v.nd = 3
+    v.n[0] = <int32_t>o
+    v.n[1] = <int32_t>n
+    v.n[2] = <int32_t>i
+    c.nv += 1
+
+
+cdef inline void operand2(nn_call *c, Array x, int64_t m, int64_t n) noexcept:
+    cdef nn_view *v = &c.v[c.nv]
+    v[0] = x.v
+    v.nd = 2
+    v.n[0] = <int32_t>m
+    v.n[1] = <int32_t>n
+    c.nv += 1
+
+
+# `work` in elements or multiply-adds / 16: the GIL is given up where it is worth it (about 20 us).
+cdef int run(nn_call *c, int64_t work) except -1:
+    cdef int status
+    if work > 100000:
+        with nogil:
+            status = nn_run(c)
+    else:
+        status = nn_run(c)
+    if status != NN_OK:
+        fail(c, status)
+    return 0
+
+
+cdef fail(nn_call *c, int status):
+    name = nn_op_names[c.op].decode()
+    if status == NN_NOMEM:
+        raise MemoryError(f"{name}: out of memory for working space")
+    raise IndexError(f"{name}: index {nn_bad_index} is out of range")
+
+
+# ---- the machine -----------------------------------------------------------------------------------------------------
+
+def isa_names():
+    """Names of the compiled-in instruction sets that this CPU supports, best first."""
+    return [nn_isa_name(i).decode() for i in range(nn_isa_count()) if nn_isa_supported(i)]
+
+
+def isa_compiled():
+    """Names of all compiled-in instruction sets, best first."""
+    return [nn_isa_name(i).decode() for i in range(nn_isa_count())]
+
+
+def isa_current():
+    """Name of the instruction set in use."""
+    return nn_isa_current().decode()
+
+
+def isa_select(name=None):
+    """Use the kernels of this instruction set from here on; None: the best. ValueError where the CPU lacks it."""
+    cdef bytes b
+    cdef int status
+    if name is None:
+        status = nn_isa_select(NULL)
+    else:
+        b = name.encode()
+        status = nn_isa_select(b)
+    if status:
+        raise ValueError(f"instruction set {name!r} is not available on this CPU; available: {', '.join(isa_names())}")
+
+
+def threads_init(int affinity, int quota, int cores):
+    nn_threads_init(affinity, quota, cores)
+
+
+def get_num_threads():
+    """Number of threads a large piece of work is shared by."""
+    return nn_threads_get()
+
+
+def set_num_threads(int n):
+    """Share large pieces of work by n >= 1 threads. Results do not depend on it, to the last bit."""
+    if n < 1:
+        raise ValueError(f"set_num_threads: {n} threads")
+    nn_threads_set(n)
+
+
+def has_openmp():
+    return bool(nn_has_openmp())
+
+
+def memory_stats():
+    """Bytes of array memory: live (in use), peak (most ever in use), cached (free, kept for reuse)."""
+    return {"live": nn_memory_live(), "peak": nn_memory_peak(), "cached": nn_memory_cached()}
+
+
+def memory_reset_peak():
+    nn_memory_reset_peak()
+
+
+def memory_trim():
+    """Give cached memory back to the system."""
+    nn_memory_trim()
+
+
+def memory_fail_after(int64_t n):
+    """For tests: the n-th allocation from now on (0: the next) fails once, with MemoryError. Negative: none."""
+    nn_memory_fail_after(n)

@@ -1,0 +1,62 @@
+# csrc/nn.h, for Cython. Declarations only.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "nn.h" nogil:
+    enum: NN_MAX_DIMS, NN_MAX_VIEWS
+    enum: NN_F32, NN_I64, NN_U8, NN_BOOL, NN_U64, NN_F64, NN_DTYPES
+    ctypedef struct nn_view:
+        char *p
+        int32_t n[5]
+        uint8_t nd, dtype
+        uint16_t buf
+    ctypedef union nn_attributes:
+        double d[4]
+        int64_t i[4]
+        float f[8]
+    ctypedef struct nn_call:
+        uint16_t op
+        uint8_t nv, nout
+        uint32_t flags
+        nn_view v[8]
+        nn_attributes a
+    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_CENTERED, NN_MAXIMIZE
+    enum: NN_OK, NN_NOMEM, NN_BADINDEX
+    enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
+    enum: NN_UNARIES, NN_BINARIES, NN_LOSSES, NN_OPS
+    enum: NN_neg, NN_add, NN_mul, NN_eq
+    enum: NN_OP_copy, NN_OP_fill, NN_OP_unary, NN_OP_unary_grad, NN_OP_binary, NN_OP_where, NN_OP_add_to
+    enum: NN_OP_reduce, NN_OP_var, NN_OP_argmax, NN_OP_norm
+    enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_gather_rows
+    enum: NN_OP_gemm
+    enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
+    enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad
+    enum: NN_OP_loss, NN_OP_loss_grad
+    enum: NN_OP_dropout, NN_OP_dropout_grad, NN_OP_uniform, NN_OP_normal, NN_OP_permutation
+    enum: NN_OP_sgd, NN_OP_adam, NN_OP_rmsprop, NN_OP_adagrad, NN_OP_scale_to_norm
+    const char *nn_op_names[]
+    const char *nn_unary_names[]
+    const char nn_unary_saved[]
+    const int nn_unary_nattr[]
+    const char *nn_binary_names[]
+    const char *nn_loss_names[]
+    const size_t nn_dtype_size[]
+    int nn_run(const nn_call *c)
+    int64_t nn_bad_index
+    void *nn_alloc(size_t bytes)
+    void nn_free(void *p, size_t bytes)
+    size_t nn_memory_live()
+    size_t nn_memory_peak()
+    size_t nn_memory_cached()
+    void nn_memory_trim()
+    void nn_memory_reset_peak()
+    void nn_memory_fail_after(int64_t n)
+    int nn_isa_count()
+    const char *nn_isa_name(int i)
+    int nn_isa_supported(int i)
+    int nn_isa_select(const char *name)
+    const char *nn_isa_current()
+    void nn_threads_init(int affinity, int quota, int cores)
+    int nn_threads_get()
+    void nn_threads_set(int n)
+    int nn_has_openmp()
+    int64_t nn_count(const nn_view *v)
