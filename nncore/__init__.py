@@ -1,0 +1,35 @@
+"""nncore: neural networks on the CPU, compiled, small, quick to start.
+
+Tensors and operations are here; layers in nncore.nn, optimizers in nncore.optim, losses as functions in nncore.losses,
+data in nncore.data, initialisers in nncore.init.
+"""
+import os as _os
+
+from . import threads as _threads
+from ._version import __version__
+
+with _threads.short_spinning():
+    from . import _core
+
+
+def _start():
+    """Choose the instruction set (NNCORE_ISA overrides) and the number of threads."""
+    wanted = _os.environ.get("NNCORE_ISA") or None
+    try:
+        _core.isa_select(wanted)
+    except ValueError as error:
+        raise ImportError(f"NNCORE_ISA={wanted}: {error}") from None
+    _core.set_num_threads(_threads.decide(_core.has_openmp())[0])
+
+
+_start()
+
+from . import autograd, convert, losses, ops, random, tensor as _tensor  # noqa: E402
+from ._core import get_num_threads, isa_current, isa_names, memory_stats, set_num_threads  # noqa: E402
+from .autograd import enable_grad, is_grad_enabled, no_grad  # noqa: E402
+from .ops import *  # noqa: E402,F403
+from .random import Generator, manual_seed  # noqa: E402
+from .tensor import *  # noqa: E402,F403
+from . import init, nn, optim  # noqa: E402
+
+from .tensor import tensor  # noqa: E402  the function, not the module

@@ -1,0 +1,10 @@
+"""Layers and models: Module and what is built of it."""
+from ..tensor import Parameter
+from . import activations, containers, layers, loss
+from .activations import *
+from .containers import *
+from .layers import *
+from .loss import *
+from .module import Module
+
+__all__ = ["Module", "Parameter", *layers.__all__, *activations.__all__, *containers.__all__, *loss.__all__]

@@ -1,0 +1,264 @@
+"""Moving elements: shapes, order, slices, joining and picking. Any dtype; gradients flow through float32."""
+from .. import _core
+from .._core import record
+from ..convert import index_tensor, to_array
+from .names import numpy_names
+
+__all__ = ["reshape", "permute", "transpose", "slice_axis", "index", "concat", "stack", "split", "pad", "take"]
+
+
+def as_tensor(x):
+    """x if it is a tensor, else a new tensor of its values."""
+    return x if isinstance(x, _core.TensorBase) else _core.make_tensor(to_array(x))
+
+
+def reshape(x, *shape):
+    """The same elements in another shape, sharing memory. One size may be -1."""
+    x = as_tensor(x)
+    if len(shape) == 1 and not isinstance(shape[0], int):
+        shape = shape[0]
+    return record(_core.reshape(x.array, shape), _reshape_grad, (x,), (x.array.shape,))
+
+
+def _reshape_grad(node, dy):
+    node.give(0, _core.reshape(dy, node.saved[0]))
+
+
+def permute(x, *dims):
+    """Axis d of the result is axis dims[d] of x."""
+    x = as_tensor(x)
+    if len(dims) == 1 and not isinstance(dims[0], int):
+        dims = dims[0]
+    inverse = [0] * len(dims)
+    y = _core.permute(x.array, dims)
+    for d, axis in enumerate(dims):
+        inverse[axis] = d
+    return record(y, _permute_grad, (x,), (tuple(inverse),))
+
+
+def _permute_grad(node, dy):
+    node.give(0, _core.permute(dy, node.saved[0]))
+
+
+def transpose(x, dim0=-2, dim1=-1):
+    """x with two axes swapped; the last two, if none are named."""
+    x = as_tensor(x)
+    n = x.array.ndim
+    for d in (dim0, dim1):
+        if not -n <= d < n:
+            raise ValueError(f"transpose: axis {d} does not exist in shape {x.array.shape}")
+    dims = list(range(n))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return permute(x, dims)
+
+
+def slice_axis(x, dim, start, step, count):
+    """y[..., j, ...] = x[..., start + j*step, ...], j < count, along one axis."""
+    x = as_tensor(x)
+    y = _core.slice_axis(x.array, dim, start, step, count)
+    return record(y, _slice_grad, (x,), (x.array.shape, dim, start, step))
+
+
+def _slice_grad(node, dy):
+    shape, dim, start, step = node.saved
+    dx = _core.zeros(shape)
+    _core.unslice(dx, dy, dim, start, step)
+    node.give(0, dx)
+
+
+def index(x, key):
+    """x[key]: integers, slices with any step, None, ..., and one array of integers or a mask of bools."""
+    x = as_tensor(x)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    shape = x.array.shape
+    arrays = [isinstance(k, (list, _core.TensorBase)) or hasattr(k, "dtype") and getattr(k, "ndim", 0) > 0 for k in keys]
+    consumed = 0
+    for k, array in zip(keys, arrays):
+        if array:
+            consumed += _mask_axes(k)
+        elif k is not None and k is not Ellipsis:
+            consumed += 1
+    if consumed > len(shape):
+        raise IndexError(f"{consumed} indices for a tensor of shape {shape}")
+    dots = [i for i, k in enumerate(keys) if k is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("an index can have only one ellipsis")
+    at = dots[0] if dots else len(keys)
+    full = [slice(None)] * (len(shape) - consumed)
+    keys[at:at + 1] = full
+    arrays[at:at + 1] = [False] * len(full)
+    if sum(arrays) > 1:
+        raise IndexError("one array of indices at a time is supported; use take() or x.numpy()")
+
+    dim, final = 0, []  # dim: axis of x in work; final: the result's shape, where None removes an axis
+    for k, array in zip(keys, arrays):
+        if k is None:
+            final.append(1)
+        elif array:
+            x, sizes, used = _pick(x, k, dim)
+            final.extend(sizes)
+            dim += used
+        elif isinstance(k, slice):
+            n = x.array.shape[dim]
+            start, stop, step = k.indices(n)
+            count = len(range(start, stop, step))
+            if count != n or step != 1:
+                x = slice_axis(x, dim, start if count else 0, step, count)
+            final.append(count)
+            dim += 1
+        else:
+            n, i = x.array.shape[dim], _integer(k)
+            if not -n <= i < n:
+                raise IndexError(f"index {i} is out of range for axis {dim} of shape {x.array.shape}")
+            x = slice_axis(x, dim, i % n, 1, 1)
+            dim += 1
+    return x if tuple(final) == x.array.shape else reshape(x, final)
+
+
+def _integer(k):
+    try:
+        return k.__index__()
+    except AttributeError:
+        raise IndexError(f"integers, slices, None, ... and arrays are indices, not {type(k).__name__}") from None
+
+
+def _mask_axes(k):
+    """How many axes an array of indices stands for: one, or as many as a mask has."""
+    array = as_tensor(k).array
+    return array.ndim if array.dtype == "bool" else 1
+
+
+def _pick(x, k, dim):
+    """x picked by an array of indices or a mask at axis dim: (result, sizes in the place of the axis, axes of the result)."""
+    k = as_tensor(k)
+    if k.array.dtype == "bool":
+        shape = x.array.shape
+        n = k.array.ndim
+        if k.array.shape != shape[dim:dim + n]:
+            raise IndexError(f"a mask of shape {k.array.shape} does not fit axes {dim}.. of shape {shape}")
+        if n != 1:
+            x = reshape(x, shape[:dim] + (-1,) + shape[dim + n:])
+        k = _core.make_tensor(to_array(k.array.numpy().reshape(-1).nonzero()[0]))
+    y = take(x, k, dim)
+    return y, k.array.shape, k.array.ndim
+
+
+@numpy_names
+def take(x, indices, dim=0):
+    """y = x with an axis replaced by the rows that an array of integers names; negative ones count from the end."""
+    x, indices = as_tensor(x), index_tensor(indices)
+    y = _core.take(x.array, indices.array, dim)
+    return record(y, _take_grad, (x,), (indices.array, x.array.shape, dim % x.array.ndim))
+
+
+def _take_grad(node, dy):
+    indices, shape, dim = node.saved
+    node.give(0, _core.take_grad(dy, indices, shape, dim))
+
+
+@numpy_names
+def concat(tensors, dim=0):
+    """Tensors joined along an axis; their other axes agree, and so do their dtypes."""
+    tensors = [as_tensor(x) for x in tensors]
+    if not tensors:
+        raise ValueError("concat: nothing to join")
+    first = tensors[0].array
+    if not -first.ndim <= dim < first.ndim:
+        raise ValueError(f"concat: axis {dim} does not exist in shape {first.shape}")
+    dim %= first.ndim
+    shapes = [x.array.shape for x in tensors]
+    if any(s[:dim] + s[dim + 1:] != first.shape[:dim] + first.shape[dim + 1:] for s in shapes):
+        raise ValueError(f"concat: shapes {shapes} differ in more than axis {dim}")
+    sizes = [s[dim] for s in shapes]
+    y = _core.empty(first.shape[:dim] + (_sum(sizes),) + first.shape[dim + 1:], first.dtype)
+    start = 0
+    for x, size in zip(tensors, sizes):
+        _core.unslice(y, x.array, dim, start)
+        start += size
+    return record(y, _concat_grad, tuple(tensors), (dim, tuple(sizes)))
+
+
+_sum = sum
+
+
+def _concat_grad(node, dy):
+    dim, sizes = node.saved
+    start = 0
+    for i, size in enumerate(sizes):
+        if node.needs(i):
+            node.give(i, _core.slice_axis(dy, dim, start, 1, size))
+        start += size
+
+
+@numpy_names
+def stack(tensors, dim=0):
+    """Tensors of one shape joined along a new axis."""
+    tensors = [as_tensor(x) for x in tensors]
+    if not tensors:
+        raise ValueError("stack: nothing to join")
+    shapes = [x.array.shape for x in tensors]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"stack: shapes {shapes} differ")
+    n = len(shapes[0]) + 1
+    if not -n <= dim < n:
+        raise ValueError(f"stack: axis {dim} does not exist in a result of {n} axes")
+    dim %= n
+    shape = shapes[0][:dim] + (1,) + shapes[0][dim:]
+    return concat([reshape(x, shape) for x in tensors], dim)
+
+
+@numpy_names
+def split(x, split_size, dim=0):
+    """A tuple of pieces along an axis: of split_size each (the last may be smaller), or of the sizes in a list."""
+    x = as_tensor(x)
+    shape = x.array.shape
+    if not -len(shape) <= dim < len(shape):
+        raise ValueError(f"split: axis {dim} does not exist in shape {shape}")
+    n = shape[dim]
+    if isinstance(split_size, int):
+        if split_size < 1:
+            raise ValueError(f"split: pieces of {split_size}")
+        sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
+    else:
+        sizes = list(split_size)
+        if _sum(sizes) != n or min(sizes, default=0) < 0:
+            raise ValueError(f"split: sizes {sizes} do not add up to {n}, the size of axis {dim} of shape {shape}")
+    starts = [_sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(slice_axis(x, dim, start, 1, size) for start, size in zip(starts, sizes))
+
+
+def pad(x, padding, value=0.0):
+    """x with a border of `value`. padding: (before, after) for the last axis, then for the one before it, ... as PyTorch's,
+    or a list of such pairs, one for every axis from the first, as NumPy's."""
+    x = as_tensor(x)
+    shape = x.array.shape
+    pairs = _pairs(padding, shape)
+    if any(before < 0 or after < 0 for before, after in pairs):
+        raise ValueError(f"pad: negative padding {padding}")
+    y = x.array
+    for dim, (before, after) in enumerate(pairs):
+        if before or after:
+            sizes = y.shape[:dim] + (before + y.shape[dim] + after,) + y.shape[dim + 1:]
+            to = _core.full(sizes, value) if y.dtype == "float32" else _core.cast(_core.full(sizes, value), y.dtype)
+            _core.unslice(to, y, dim, before)
+            y = to
+    return record(y, _pad_grad, (x,), (shape, pairs))
+
+
+def _pairs(padding, shape):
+    if padding and isinstance(padding[0], int):
+        if len(padding) % 2 or len(padding) > 2 * len(shape):
+            raise ValueError(f"pad: {len(padding)} numbers are not pairs for the axes of shape {shape}")
+        last = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
+        return ((0, 0),) * (len(shape) - len(last)) + tuple(reversed(last))
+    if len(padding) != len(shape):
+        raise ValueError(f"pad: {len(padding)} pairs for the axes of shape {shape}")
+    return tuple((before, after) for before, after in padding)
+
+
+def _pad_grad(node, dy):
+    shape, pairs = node.saved
+    for dim, (before, _) in enumerate(pairs):
+        if dy.shape[dim] != shape[dim]:
+            dy = _core.slice_axis(dy, dim, before, 1, shape[dim])
+    node.give(0, dy)

@@ -1,0 +1,258 @@
+"""Optimizer: parameters, gradients and state in flat arenas, stepped in one pass.
+
+The parameters of a group are moved, at construction, one behind the other into one array; their gradients into another;
+every kind of state is a third. So a step is one call for a group, whatever the number of layers, and zero_grad touches no
+memory: the first gradient of the next backward overwrites.
+
+A parameter without a gradient is not stepped, as in PyTorch: its momentum and its count of steps stand still. A group is
+therefore cut into segments, at first one; where some of a segment's parameters have a gradient and others have none, it is
+cut for good, and every piece goes on with a count of its own.
+"""
+from .. import _core
+from ..convert import to_array
+from ..tensor import Tensor
+
+__all__ = ["Optimizer", "ParameterGroup"]
+
+ALIGN = 16  # floats: every parameter starts on a cache line
+
+
+class ParameterGroup(dict):
+    """A group's parameters and settings, as PyTorch's: group["lr"] = 0.1. A number set here is in force at once, also in a
+    recorded step, as it is written to where the step reads it."""
+
+    def __setitem__(self, name, value):
+        if name in self.get("fixed", ()) and name in self and self[name] != value:
+            raise ValueError(f"{name} decides what state an optimizer keeps and cannot be changed from {self[name]} to {value}")
+        super().__setitem__(name, value)
+        for segment in self.get("segments", ()):
+            segment.write(self)
+
+
+class Segment:
+    """A run of parameters that are stepped together."""
+
+    def __init__(self, layout, parameters, start, end, hyper):
+        self.layout, self.parameters, self.start, self.end, self.hyper = layout, parameters, start, end, hyper
+
+    def write(self, group):
+        """The group's settings to where the step reads them."""
+        values = self.hyper.numpy()
+        for i, name in self.layout:
+            value = group
+            for key in name if isinstance(name, tuple) else (name,):
+                value = value[key]
+            values[i] = value
+
+
+class Optimizer:
+    """Base of the optimizers.
+
+    parameters: tensors, or dicts with a list under "params" and settings of their own. Subclasses give
+        op         name of the step in csrc/ops.inc
+        layout     ((index, setting), ...): which setting stands where in the step's `hyper`; 2 counts the steps
+        fixed      settings that cannot change later
+        states(group), flags(group)
+    """
+    op = None
+    layout = ()
+    fixed = ()
+
+    def __init__(self, parameters, defaults):
+        self.defaults = defaults
+        self.param_groups = []
+        parameters = list(parameters)
+        if not parameters:
+            raise ValueError(f"{type(self).__name__}: no parameters")
+        for group in parameters if isinstance(parameters[0], dict) else [{"params": parameters}]:
+            self.add_param_group(group)
+
+    # ---- what a subclass says --------------------------------------------------------------------------------------
+
+    def states(self, group):
+        """(name, start value) of each array of state in the order of the step's operands; None for one not in use."""
+        raise NotImplementedError
+
+    def flags(self, group):
+        """Flags of the step's call."""
+        return _core.MAXIMIZE if group.get("maximize") else 0
+
+    def check(self, group):
+        """ValueError for settings out of range."""
+        if not group["lr"] >= 0:
+            raise ValueError(f"{type(self).__name__}: lr = {group['lr']} is negative")
+        if not group["weight_decay"] >= 0:
+            raise ValueError(f"{type(self).__name__}: weight_decay = {group['weight_decay']} is negative")
+
+    # ---- groups ----------------------------------------------------------------------------------------------------
+
+    def add_param_group(self, group):
+        """Train further parameters: a dict with "params" and settings that differ from the defaults."""
+        unknown = set(group) - set(self.defaults) - {"params"}
+        if unknown:
+            raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}; known: {sorted(self.defaults)}")
+        parameters = group["params"]
+        parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        taken = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in parameters:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{type(self).__name__}: tensors expected, got {type(p).__name__}")
+            if not p.is_leaf or p.dtype != "float32":
+                raise ValueError(f"{type(self).__name__}: only float32 leaf tensors can be trained, not {p!r}")
+            if id(p) in taken:
+                raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} appears twice")
+            taken.add(id(p))
+        new = ParameterGroup({**self.defaults, **group, "params": parameters})
+        self.check(new)
+        self._build(new)
+        self.param_groups.append(new)
+
+    def _build(self, group):
+        """Arenas for a group, and its one segment."""
+        offsets, size = [], 0
+        for p in group["params"]:
+            offsets.append(size)
+            size += -(-p.size // ALIGN) * ALIGN
+        group.offsets, group.size = offsets, size
+        group.names = self.states(group)
+        group.state = [None if name is None else _core.full(size, start) for name, start in group.names]
+        self._move_in(group)
+        hyper = _core.zeros(8, "float64")
+        group["segments"] = [Segment(self.layout, list(range(len(offsets))), 0, size, hyper)]
+        group["segments"][0].write(group)
+        group["fixed"] = self.fixed
+
+    def _move_in(self, group):
+        """The parameters and their gradients into arenas, unless they already lie one behind the other in some."""
+        group.weights, group.grads = _core.zeros(group.size), _core.zeros(group.size)
+        for p, offset in zip(group["params"], group.offsets):
+            p.move_to(_core.flat_slice(group.weights, offset, p.shape), _core.flat_slice(group.grads, offset, p.shape))
+        group.homes = [p.array for p in group["params"]]
+
+    # ---- the step --------------------------------------------------------------------------------------------------
+
+    def step(self):
+        """Change every parameter that has a gradient, once."""
+        op = _core.OPTIMIZERS[self.op]
+        for group in self.param_groups:
+            flags = self.flags(group)
+            for segment in list(group["segments"]):
+                parameters = [group["params"][i] for i in segment.parameters]
+                present = _core.grads_present(parameters, [group.homes[i] for i in segment.parameters])
+                if present == -2:  # another optimizer has taken them into its arenas
+                    self._move_in(group)
+                    present = _core.grads_present(parameters, [group.homes[i] for i in segment.parameters])
+                if present == 1:
+                    self._step_segment(op, flags, group, segment)
+                elif present == -1:
+                    for piece in self._cut(group, segment):
+                        if group["params"][piece.parameters[0]].grad_array() is not None:
+                            self._step_segment(op, flags, group, piece)
+
+    @staticmethod
+    def _step_segment(op, flags, group, segment):
+        start, end = segment.start, segment.end
+
+        def part(array):
+            return array if array is None or end - start == group.size else _core.flat_slice(array, start, end - start)
+        _core.optimizer_step(op, flags, part(group.weights), tuple(part(s) for s in group.state), segment.hyper,
+                             part(group.grads))
+
+    @staticmethod
+    def _cut(group, segment):
+        """Replace a segment by pieces whose parameters all have a gradient or all have none; returns the pieces."""
+        pieces = []
+        for i in segment.parameters:
+            present = group["params"][i].grad_array() is not None
+            if pieces and pieces[-1][0] == present:
+                pieces[-1][1].append(i)
+            else:
+                pieces.append((present, [i]))
+        starts = [group.offsets[indices[0]] for _, indices in pieces] + [segment.end]
+        cut = [Segment(segment.layout, indices, starts[k], starts[k + 1], _core.copy(segment.hyper))
+               for k, (_, indices) in enumerate(pieces)]
+        at = group["segments"].index(segment)
+        group["segments"][at:at + 1] = cut
+        return cut
+
+    def zero_grad(self, set_to_none=True):
+        """Forget all gradients: they are None until the next backward. set_to_none=False: they are zeros."""
+        for group in self.param_groups:
+            if set_to_none:
+                _core.clear_grads(group["params"])
+            else:
+                for p in group["params"]:
+                    p.set_grad_array(_core.zeros(p.shape))
+
+    # ---- state -----------------------------------------------------------------------------------------------------
+
+    def state_dict(self):
+        """Settings, counts of steps and state, as NumPy arrays by the number of the parameter: to go on from later."""
+        state, groups, first = {}, [], 0
+        for group in self.param_groups:
+            steps = self._steps(group)
+            for i, (p, offset) in enumerate(zip(group["params"], group.offsets)):
+                entry = {"step": steps[i]}
+                for (name, _), array in zip(group.names, group.state):
+                    if name is not None:
+                        entry[name] = _core.flat_slice(array, offset, p.shape).numpy().copy()
+                state[first + i] = entry
+            settings = {name: group[name] for name in self.defaults}
+            groups.append({**settings, "params": list(range(first, first + len(group["params"])))})
+            first += len(group["params"])
+        return {"state": state, "param_groups": groups}
+
+    @staticmethod
+    def _steps(group):
+        steps = {}
+        for segment in group["segments"]:
+            for i in segment.parameters:
+                steps[i] = int(segment.hyper.numpy()[2])
+        return steps
+
+    def load_state_dict(self, state_dict):
+        """Go on from what state_dict returned. ValueError, and nothing changed, where it does not fit."""
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        name = type(self).__name__
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError(f"{name}.load_state_dict: groups of {[len(g['params']) for g in groups]} parameters do not fit "
+                             f"{[len(g['params']) for g in self.param_groups]}")
+        plan = []
+        for saved, group in zip(groups, self.param_groups):
+            settings = {key: saved[key] for key in self.defaults}
+            self.check(settings)
+            if any(settings[key] != group[key] for key in self.fixed):
+                raise ValueError(f"{name}.load_state_dict: {', '.join(self.fixed)} differ")
+            for i, (number, p) in enumerate(zip(saved["params"], group["params"])):
+                for (key, _), array in zip(group.names, group.state):
+                    if key is not None:
+                        value = to_array(state[number][key], "float32")
+                        if value.shape != p.shape:
+                            raise ValueError(f"{name}.load_state_dict: {key} of parameter {number} has shape {value.shape}, "
+                                             f"the parameter {p.shape}")
+                        plan.append((_core.flat_slice(array, group.offsets[i], p.shape), value))
+        for to, value in plan:
+            _core.assign(to, value)
+        for saved, group in zip(groups, self.param_groups):
+            segments = []
+            for i, number in enumerate(saved["params"]):
+                step = int(state[number]["step"])
+                if not segments or segments[-1].hyper.numpy()[2] != step:
+                    hyper = _core.zeros(8, "float64")
+                    hyper.numpy()[2] = step
+                    segments.append(Segment(self.layout, [], group.offsets[i], group.size, hyper))
+                    if len(segments) > 1:
+                        segments[-2].end = group.offsets[i]
+                segments[-1].parameters.append(i)
+            dict.__setitem__(group, "segments", segments)
+            for key in self.defaults:
+                group[key] = saved[key]
+            for segment in segments:
+                segment.write(group)
+
+    def __repr__(self):
+        lines = [f"{type(self).__name__}("]
+        for group in self.param_groups:
+            settings = ", ".join(f"{name}={group[name]}" for name in self.defaults)
+            lines.append(f"  {len(group['params'])} parameters: {settings}")
+        return "\n".join(lines) + "\n)"
