@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from ..tensor import Tensor
+from .scaling import Standardizer
 
 
 class Batch(NamedTuple):
@@ -49,10 +50,10 @@ class DataLoader:
             raise ValueError(f"DataLoader: batch_size is {batch_size}, expected at least 1")
         self.batch_size, self.shuffle, self.drop_last = int(batch_size), bool(shuffle), bool(drop_last)
 
-        if hasattr(transform, "scale") and hasattr(transform, "shift"):
+        if isinstance(transform, Standardizer):
             if scale is not None or shift is not None:
                 raise ValueError("DataLoader: give a standardizer or scale and shift, not both")
-            scale, shift = transform._fitted()
+            scale, shift = transform.factors()
             transform = None
         self.transform = transform
         scaled = scale is not None or shift is not None

@@ -63,7 +63,7 @@ class Standardizer:
 
     def __call__(self, x):
         """(x - mean) / std of an array or a tensor [..., sample shape]: float32, or a tensor of it."""
-        scale, shift = self._fitted()
+        scale, shift = self.factors()
         if hasattr(x, "requires_grad"):  # a Tensor: differentiable, like any other arithmetic
             from .. import tensor
             return x * tensor(scale) + tensor(shift)
@@ -73,13 +73,14 @@ class Standardizer:
 
     def inverse(self, y):
         """What `self(x) = y` came from: y * std + mean."""
-        self._fitted()
+        self.factors()
         if hasattr(y, "requires_grad"):
             from .. import tensor
             return y * tensor(self.std) + tensor(self.mean)
         return np.asarray(y, np.float32) * self.std + self.mean
 
-    def _fitted(self):
+    def factors(self):
+        """(scale, shift): y = x * scale + shift. Raises ValueError before `fit`."""
         if self.scale is None:
             raise ValueError("Standardizer: not fitted: call fit(training inputs) first")
         return self.scale, self.shift

@@ -1,0 +1,59 @@
+"""`python -m nncore train` and `python -m nncore info`."""
+import argparse
+import os
+import platform
+import sys
+
+
+def main(arguments=None):
+    """Runs a command line. Returns the exit code: 0, 2 for wrong use or missing data, 130 after Ctrl-C."""
+    from .train import command
+
+    parser = argparse.ArgumentParser(prog="python -m nncore", description="Neural networks on the CPU.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    train = commands.add_parser("train", help="train a multilayer perceptron on digits, MNIST or Fashion-MNIST",
+                                description=command.__doc__)
+    command.add_arguments(train)
+    commands.add_parser("info", help="what nncore found on this machine and how it was built")
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "train":
+        return command.run(parsed)
+    if parsed.command == "info":
+        print(info())
+    else:
+        parser.print_help()
+    return 0
+
+
+def info():
+    """Version, instruction sets, threads with the reasons for their number, and the build, one `name: value` a line."""
+    from . import _core, threads
+    from ._version import __version__
+
+    chosen, reasons = threads.decide()
+    rows = [
+        ("nncore", __version__),
+        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("instruction set", f"{_core.isa_current()} (available: {', '.join(_core.isa_available())})"),
+        ("threads", f"{_core.get_num_threads()} (of {chosen} by default)"),
+    ]
+    rows += [("  because", reason) for reason in reasons]
+    rows += [(f"build {name}", value) for name, value in _core.build_info().items()]
+    return "\n".join(f"{name + ':':18}{value}" for name, value in rows)
+
+
+def _exit():
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    _exit()

@@ -1,0 +1,38 @@
+"""One pass of a classifier over its data: to learn, or to be judged."""
+from .. import no_grad
+
+
+def train_epoch(model, loader, loss_function, optimizer, on_batch=None):
+    """Trains the model on every batch of the loader. Returns (mean loss, accuracy) as they were while it learned.
+
+    on_batch(samples so far, mean loss so far) is called after each step: for progress, or to change the learning rate.
+    """
+    model.train()
+    seen, total, right = 0, 0.0, 0
+    for inputs, targets in loader:
+        predictions = model(inputs)
+        loss = loss_function(predictions, targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seen, total, right = _count(predictions, targets, loss, seen, total, right)
+        if on_batch is not None:
+            on_batch(seen, total / seen)
+    return total / seen, right / seen
+
+
+def evaluate(model, loader, loss_function):
+    """Mean loss and accuracy of the model, in evaluation mode, over the loader's samples."""
+    model.eval()
+    seen, total, right = 0, 0.0, 0
+    with no_grad():
+        for inputs, targets in loader:
+            predictions = model(inputs)
+            seen, total, right = _count(predictions, targets, loss_function(predictions, targets), seen, total, right)
+    return total / seen, right / seen
+
+
+def _count(predictions, targets, loss, seen, total, right):
+    n = len(targets)
+    hits = int((predictions.detach().numpy().argmax(axis=-1) == targets.numpy()).sum())
+    return seen + n, total + loss.item() * n, right + hits
