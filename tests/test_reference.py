@@ -1,5 +1,5 @@
 """Ladder 1: the judge itself. Value's gradients against central differences, and each reference function against what
-can be said about it without gradients: definitions in another form, values known exactly, the points without derivative.
+can be said about it without gradients: values known exactly, conventions at the points without derivative.
 """
 import math
 import random
@@ -194,8 +194,8 @@ def test_gradient_cross_entropy(weight, smoothing, reduction):
 
 
 def test_every_reference_has_a_gradient_test():
-    elsewhere = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice", "split",
-                 "where", "dropout", "cross_entropy", "nll_loss"}
+    elsewhere = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice",
+                 "split", "where", "dropout", "cross_entropy", "nll_loss"}
     assert set(REFERENCE) == set(INTERVALS) | elsewhere | ZERO
 
 
@@ -239,7 +239,8 @@ def test_values_known_exactly():
     assert R["sum"]([[1.0, 2.0], [3.0, 4.0]], 0).tolist() == [4, 6]
     assert R["mean"]([[1.0, 2.0], [3.0, 4.0]], (0, 1), keepdims=True).tolist() == [[2.5]]
     assert R["var"]([1.0, 2.0, 3.0, 4.0]).tolist() == 5 / 3 and R["var"]([1.0, 3.0], correction=0).tolist() == 1
-    assert R["argmax"]([[1.0, 5.0], [7.0, 5.0]], 0).tolist() == [1, 0] and R["argmax"]([[1.0, 5.0], [7.0, 7.0]]).flat == [2]
+    assert R["argmax"]([[1.0, 5.0], [7.0, 5.0]], 0).tolist() == [1, 0]
+    assert R["argmax"]([[1.0, 5.0], [7.0, 7.0]]).tolist() == 2
     assert R["argmin"]([[2.0, 1.0, 1.0]], -1, keepdims=True).tolist() == [[1]]
     assert R["matmul"]([[1, 2], [3, 4]], [[5, 6], [7, 8]]).tolist() == [[19, 22], [43, 50]]
     assert R["permute"]([[[1, 2, 3]], [[4, 5, 6]]], (2, 0, 1)).tolist() == [[[1], [4]], [[2], [5]], [[3], [6]]]
@@ -262,7 +263,8 @@ def test_empty_arrays():
     empty = array([[], []])
     assert empty.shape == (2, 0) and array([]).shape == (0,) and array(3.0).shape == ()
     assert R["sum"](empty, 1).tolist() == [0, 0] and R["sum"](empty, 0).shape == (0,)
-    assert math.isnan(R["mean"](empty).tolist()) and R["matmul"](empty, type(empty)((0, 3), [])).tolist() == [[0.0] * 3] * 2
+    assert math.isnan(R["mean"](empty).tolist())
+    assert R["matmul"](empty, type(empty)((0, 3), [])).tolist() == [[0.0] * 3] * 2
     assert R["softmax"](empty).shape == (2, 0)
     for name in ("max", "min", "argmax", "argmin"):
         with pytest.raises(ValueError):

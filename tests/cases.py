@@ -1,0 +1,370 @@
+"""The table of cases: for every op the inputs, attributes and tolerances it is judged with. No engine is imported here.
+
+Sizes are those that hurt: 0, 1, 3, one below, at and one above the vector lengths 16 and 32, primes. Inputs are seeded and
+exact in float32, so that reference and engine see the same numbers; where gradients are checked they keep away from
+kinks, which have cases of their own.
+
+A result r passes for an expected e if |r - e| <= ulps * ulp(e) + EPS * terms * max(1, largest |e| of the array).
+- `ulps` is for functions of single elements, whose kernels promise it: vmath.h is within 2 ulp of the true value.
+- `terms` counts the roundings that may add up in one element. Inputs are of size about 1, so one rounding is worth EPS
+  times the largest result; the bound is reached only if all roundings fall on one side.
+Gradients are products of a few such functions with dy: FACTORS roundings, more where they are sums.
+"""
+import math
+import random
+import struct
+from dataclasses import dataclass
+
+from nncore.reference.array import Array, array, broadcast_shape, size
+
+EPS = 2.0**-24   # the largest relative error of one rounding to float32
+FACTORS = 12     # roundings in the gradient of an elementwise function: a formula of at most about six operations, doubled
+NAN, INF = math.nan, math.inf
+
+
+class Integers(Array):
+    """Reaches the engine as int64."""
+
+
+class Booleans(Array):
+    """Reaches the engine as bool."""
+
+
+@dataclass
+class Case:
+    """op(*inputs, *arguments, **attributes), with the gradients of the inputs in `wanted`."""
+    op: str
+    inputs: list
+    arguments: tuple = ()
+    attributes: dict = None
+    wanted: tuple = (0,)
+    ulps: float = 0
+    terms: float = 0
+    gradient_terms: float = FACTORS
+    listed: bool = False   # the op takes its inputs as one list
+    note: str = ""
+
+    def __str__(self):
+        shapes = ",".join("x".join(map(str, array(x).shape)) or "scalar" for x in self.inputs if x is not None)
+        more = [str(a).replace(" ", "") for a in self.arguments]
+        more += [f"{k}={str(v).replace(' ', '')}"[:40] for k, v in (self.attributes or {}).items()]
+        return "-".join([self.op, shapes, *more, *([self.note] if self.note else [])])
+
+
+def rounded(x):
+    """x as the nearest float32."""
+    return struct.unpack("f", struct.pack("f", x))[0]
+
+
+def uniform(shape, low=-2.0, high=2.0, avoid=(), seed=0):
+    """Numbers of float32 between low and high, further than 0.05 from those in `avoid`."""
+    rng = random.Random(f"{shape} {low} {high} {seed}")
+
+    def draw():
+        while True:
+            x = rng.uniform(low, high)
+            if all(abs(x - kink) > 0.05 for kink in avoid):
+                return rounded(x)
+    return Array(shape, (draw() for _ in range(size(shape))))
+
+
+def integers(shape, low, high, seed=0):
+    """Whole numbers, low <= i < high."""
+    rng = random.Random(f"{shape} {low} {high} {seed}")
+    return Integers(shape, (rng.randrange(low, high) for _ in range(size(shape))))
+
+
+def probabilities(shape, seed=0):
+    """Rows that add up to 1."""
+    x = uniform(shape, 0.05, 1.0, seed=seed)
+    c = shape[-1]
+    return Array(shape, (rounded(a / sum(x.flat[i // c * c:i // c * c + c])) for i, a in enumerate(x.flat)))
+
+
+CASES = []
+
+
+def case(op, *inputs, **fields):
+    CASES.append(Case(op, list(inputs), **fields))
+
+
+# ---- functions of one element ----------------------------------------------------------------------------------------
+
+@dataclass
+class Unary:
+    low: float = -3.0        # where gradients are checked
+    high: float = 3.0
+    kinks: tuple = ()
+    points: tuple = ()       # more arguments of the forward function: its whole range
+    arguments: tuple = ()
+    ulps: float = 2
+
+
+SIZES = [0, 1, 3, 15, 16, 17, 31, 32, 33, 67]
+WIDE = tuple(sign * m * 10.0**e for e in range(-38, 38, 2) for m in (1.0, 3.7) for sign in (1, -1))
+MIDDLE = tuple(i / 16 + 1 / 97 for i in range(-320, 321))
+UNARIES = {
+    "neg": Unary(points=WIDE, ulps=0), "abs": Unary(kinks=(0,), points=WIDE, ulps=0),
+    "sqrt": Unary(0.1, 4, points=WIDE, ulps=0.5), "exp": Unary(points=tuple(i / 7 for i in range(-730, 640)) + WIDE),
+    "log": Unary(0.1, 4, points=WIDE + tuple(1 + i / 512 for i in range(-200, 200))),
+    "clip": Unary(kinks=(-1, 1.5), arguments=(-1.0, 1.5), points=WIDE, ulps=0.5),
+    "step": Unary(kinks=(0,), points=WIDE, ulps=0), "relu": Unary(kinks=(0,), points=WIDE, ulps=0),
+    "leaky_relu": Unary(kinks=(0,), points=WIDE, ulps=1.5), "elu": Unary(kinks=(0,), points=MIDDLE + WIDE, ulps=2.5),
+    "gelu": Unary(points=MIDDLE[200:] + (1e4, -1e4, 1e30, -1e30, 1e-20)), "silu": Unary(points=MIDDLE + WIDE),
+    "sigmoid": Unary(points=MIDDLE + WIDE), "tanh": Unary(points=MIDDLE + WIDE),
+    "softplus": Unary(points=MIDDLE + WIDE),
+}
+for name, u in UNARIES.items():
+    for n in SIZES:
+        case(name, uniform((n,), u.low, u.high, u.kinks), arguments=u.arguments, ulps=u.ulps)
+    for shape in ((), (2, 3, 5), (1, 1, 2, 1, 7)):
+        case(name, uniform(shape, u.low, u.high, u.kinks), arguments=u.arguments, ulps=u.ulps)
+    case(name, Array((len(u.points),), map(rounded, u.points)), arguments=u.arguments, ulps=u.ulps, wanted=(),
+         note="range")
+    infinite = (INF,) if name in ("gelu", "silu") else (INF, -INF)  # theirs at -inf is inf * 0 in other engines
+    case(name, Array((len(infinite) + 2,), (NAN, *infinite, 0.5)), arguments=u.arguments, ulps=u.ulps, wanted=(),
+         note="nan,inf")
+    if u.kinks:
+        case(name, Array((2 * len(u.kinks),), [k for kink in u.kinks for k in (float(kink), -float(kink))]),
+             arguments=u.arguments, ulps=u.ulps, note="kink")
+for name in ("exp", "sigmoid", "tanh", "softplus"):
+    case(name, Array((5,), (-1e4, -90.0, 20.0, 85.0, 0.0)), ulps=2, note="saturated")
+case("clip", uniform((17,)), attributes={"min": -0.5}, ulps=0)
+case("clip", uniform((17,)), attributes={"max": 0.5}, ulps=0)
+for slope in (0.0, 0.3, 1.0):
+    case("leaky_relu", uniform((17,), avoid=(0,)), arguments=(slope,), ulps=1.5)
+for alpha in (0.5, 2.0):
+    case("elu", uniform((17,), avoid=(0,)), arguments=(alpha,), ulps=2.5)
+for n in (1, 17, 33):
+    case("gelu", uniform((n,), -3, 3), attributes={"approximate": "tanh"}, ulps=3)
+case("gelu", Array((7,), (-1e4, -20.0, -9.0, -1e-3, 0.0, 9.0, 1e4)), attributes={"approximate": "tanh"}, wanted=(), terms=4)
+
+# ---- functions of two or three elements ------------------------------------------------------------------------------
+
+BROADCASTS = [
+    ((), ()), ((1,), (17,)), ((33,), (33,)), ((3,), ()), ((), (2, 3)), ((16, 17), (16, 1)), ((16, 17), (1, 17)),
+    ((2, 3, 4), (4,)), ((4,), (2, 3, 4)), ((2, 3, 1), (1, 3, 5)), ((2, 1, 4), (3, 1)), ((5, 1), (1, 7)),
+    ((2, 1, 3, 1, 2), (1, 2, 1, 4, 1)), ((1, 1, 1, 1, 1), (2,)), ((0,), (1,)), ((0, 3), (3,)), ((0, 1), (1, 5)),
+    ((2, 3, 4, 5, 2), (3, 1, 5, 1)), ((67,), (1,)), ((31, 1), (31, 3)),
+]
+BINARIES = {"add": (-2, 2), "sub": (-2, 2), "mul": (-2, 2), "div": (0.5, 2), "pow": (0.3, 2.5), "maximum": (-2, 2),
+            "minimum": (-2, 2)}
+
+
+def summed(x, y):
+    """How many elements of the result share an element of the input that is broadcast most: terms of its gradient."""
+    z = size(broadcast_shape(x, y))
+    return max(1, z // max(1, min(size(x), size(y))))
+
+
+for name, (low, high) in BINARIES.items():
+    for x, y in BROADCASTS:
+        case(name, uniform(x, low, high), uniform(y, low, high, seed=1), wanted=(0, 1), ulps=2 if name == "pow" else 0.5,
+             gradient_terms=FACTORS + 4 * summed(x, y))
+specials = [(a, b) for a in (NAN, INF, -INF, 0.0, -0.0, 2.0, -3.0) for b in (NAN, INF, -INF, 0.0, 0.5, 3.0, -2.0)]
+for name in (*BINARIES, "eq", "ne", "lt", "le", "gt", "ge"):
+    case(name, Array((49,), (a for a, _ in specials)), Array((49,), (b for _, b in specials)), wanted=(),
+         ulps=2 if name == "pow" else 0.5, note="nan,inf")
+for name in ("maximum", "minimum"):
+    case(name, Array((5,), (1.0, 2.0, 0.0, -3.0, 4.0)), Array((5,), (1.0, 1.0, -0.0, -3.0, 5.0)), wanted=(0, 1),
+         note="ties")
+    case(name, Array((2, 2), (1.0, 2.0, 2.0, 0.0)), Array((), (2.0,)), wanted=(0, 1), note="ties")
+for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    for x, y in BROADCASTS[:12]:
+        case(name, integers(x, 0, 3), integers(y, 0, 3, seed=1), wanted=())
+case("pow", Array((6,), (0.0, -2.0, -1.5, 0.0, 3.0, 0.0)), Array((6,), (2.0, 3.0, 2.0, 1.0, 0.0, 0.0)), wanted=(0,), ulps=2,
+     note="integer")
+case("pow", Array((4,), (0.0, 1.0, 2.0, 0.0)), Array((4,), (2.0, 0.0, -1.0, 0.5)), wanted=(1,), ulps=2, note="edge")
+case("pow", uniform((17,), 0.01, 30), uniform((17,), -20, 20), wanted=(), ulps=2, note="range")
+for c, x, y in (((), (), ()), ((17,), (17,), (17,)), ((3, 1), (1, 5), ()), ((2, 1, 3), (3,), (2, 4, 1)), ((), (33,), (33,)),
+                ((0,), (1,), (1,)), ((2, 1, 2, 1, 2), (1, 3, 1, 3, 1), ())):
+    condition = Booleans(c, (i > 0 for i in integers(c, 0, 2, seed=2).flat))
+    case("where", condition, uniform(x), uniform(y, seed=1), wanted=(1, 2), gradient_terms=FACTORS + 4 * 54)
+case("where", Booleans((2,), (True, False)), Array((2,), (1.0, NAN)), Array((2,), (INF, 2.0)), wanted=(1, 2), note="nan")
+
+# ---- reductions ------------------------------------------------------------------------------------------------------
+
+REDUCED = [((), (None,)), ((1,), (None, 0, -1)), ((17,), (None, 0)), ((33,), (0,)), ((67,), (None,)),
+           ((5, 7), (None, 0, 1, -1, -2, (0, 1), ())), ((3, 17), (0, 1)), ((17, 3), (0, 1)), ((16, 33), (0, 1)),
+           ((2, 3, 4), (None, 0, 1, 2, (0, 1), (1, 2), (0, 2), (-1, 0), (0, 1, 2))),
+           ((2, 3, 2, 3), ((0, 2), (1, 3), (1, 2), -1)), ((2, 2, 3, 1, 2), ((0, 2, 4), (1, 3), (2, 3), 3, None)),
+           ((1, 31, 1), (0, 1, (0, 2)))]
+EMPTY = [((0,), (None, 0)), ((0, 3), (0, 1, None)), ((3, 0), (0, 1)), ((2, 0, 3), (1, (0, 2)))]
+for name in ("sum", "mean", "max", "min", "var"):
+    for shape, axes in REDUCED:
+        for axis in axes:
+            n = size(shape)
+            for keepdims in ((False, True) if shape in ((5, 7), (2, 3, 4)) else (False,)):
+                case(name, uniform(shape), attributes={"axis": axis, "keepdims": keepdims}, ulps=0.5 if n == 1 else 0,
+                     terms=0 if name in ("max", "min") else 2 * n, gradient_terms=FACTORS + 2 * n)
+    for shape, axes in EMPTY if name in ("sum", "mean", "var") else EMPTY[1:3]:
+        for axis in axes:
+            if name in ("max", "min") and (axis is None or shape[axis] == 0):
+                continue  # an error: tests of its own
+            case(name, uniform(shape), attributes={"axis": axis}, note="empty")
+    for x in (NAN, INF, -INF):
+        values = Array((3, 17), (x if i in (20, 50) else 0.25 * (i % 5) for i in range(51)))
+        for axis in (None, 0, 1):
+            case(name, values, attributes={"axis": axis}, wanted=(), terms=100, note=str(x))
+for name in ("max", "min"):
+    for axis in (None, 0, 1, (0, 2)):
+        ties = integers((3, 5, 4), 0, 3)
+        case(name, Array(ties.shape, map(float, ties.flat)), attributes={"axis": axis}, note="ties")
+for correction in (0, 1, 2):
+    case("var", uniform((5, 7)), attributes={"axis": 1, "correction": correction}, terms=14, gradient_terms=30)
+case("var", Array((3, 33), (rounded(1000 + (i % 7) / 8) for i in range(99))), attributes={"axis": 1}, terms=66,
+     gradient_terms=100, note="far-from-0")  # two passes: the mean is subtracted before squaring
+for name in ("argmax", "argmin"):
+    for shape, axes in REDUCED:
+        for axis in axes:
+            if axis is None or isinstance(axis, int) and shape:
+                case(name, uniform(shape), attributes={"axis": axis}, wanted=())
+    case(name, uniform((2, 3, 4)), attributes={"axis": 1, "keepdims": True}, wanted=())
+    case(name, uniform((0, 3)), attributes={"axis": 1}, wanted=())
+    ties = integers((3, 17), 0, 3)
+    for axis in (None, 0, 1):
+        case(name, Array(ties.shape, map(float, ties.flat)), attributes={"axis": axis}, wanted=(), note="ties")
+        case(name, Array((3, 17), (NAN if i in (5, 20, 22, 50) else float(i % 5) for i in range(51))),
+             attributes={"axis": axis}, wanted=(), note="nan")
+        case(name, Array((2, 17), (-INF if i % 3 else INF if i % 2 else 0.0 for i in range(34))),
+             attributes={"axis": axis}, wanted=(), note="inf")
+
+# ---- moves: exact, forward and gradient ------------------------------------------------------------------------------
+
+for shape, new in (((6,), (2, 3)), ((2, 3), (6,)), ((2, 3, 4), (4, -1)), ((1,), ()), ((), (1, 1)), ((0, 3), (3, 0)),
+                   ((2, 2, 2, 2, 2), (-1,)), ((4, 4), (2, 2, 2, 2, 1))):
+    case("reshape", uniform(shape), arguments=(new,))
+for shape, axes in (((), ()), ((3,), (0,)), ((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (0, 2, 1)),
+                    ((2, 3, 4), (-1, 0, 1)), ((2, 1, 3, 2), (3, 1, 0, 2)), ((2, 3, 1, 2, 2), (4, 2, 0, 3, 1)),
+                    ((0, 3), (1, 0)), ((17, 33), (1, 0)), ((3, 16, 17), (0, 2, 1)), ((2, 3, 17), (1, 0, 2))):
+    case("permute", uniform(shape), arguments=(axes,))
+for shape, axes in (((3, 5), ()), ((17, 16), (0, 1)), ((2, 3, 4), ()), ((2, 3, 4), (0, -1)), ((2, 3, 4), (1, 1)),
+                    ((33, 31), (-1, -2)), ((2, 3, 2, 2, 3), (0, 3))):
+    case("transpose", uniform(shape), arguments=axes)
+for shapes, axis in ((((3,), (2,)), 0), (((2, 3), (1, 3), (4, 3)), 0), (((2, 3), (2, 1), (2, 17)), 1),
+                     (((2, 3, 4), (2, 2, 4)), -2), (((0, 3), (2, 3)), 0), (((2, 3),), 1), (((2, 0), (2, 0)), 1),
+                     (((1, 1, 1, 1, 3), (1, 1, 1, 1, 2)), 4)):
+    case("concat", *(uniform(s, seed=i) for i, s in enumerate(shapes)), listed=True, attributes={"axis": axis},
+         wanted=tuple(range(len(shapes))))
+for shape, count, axis in (((), 3, 0), ((3,), 2, 0), ((3,), 2, 1), ((2, 3), 3, 1), ((2, 3), 2, -1), ((0,), 2, 0),
+                           ((2, 1, 3, 2), 1, 2), ((17,), 3, -2)):
+    case("stack", *(uniform(shape, seed=i) for i in range(count)), listed=True, attributes={"axis": axis},
+         wanted=tuple(range(count)))
+for shape, sizes, axis in (((5,), 2, 0), ((5,), (1, 0, 4), 0), ((2, 6), 3, 1), ((4, 3), 2, 0), ((2, 7, 2), (3, 3, 1), -2),
+                           ((0, 2), 3, 0), ((3, 2), 9, 0)):
+    case("split", uniform(shape), arguments=(sizes,), attributes={"axis": axis})
+ALL = slice(None)
+for shape, index in (((5,), 2), ((5,), -1), ((5,), slice(1, 4)), ((5,), slice(None, None, -1)), ((5,), slice(4, 0, -2)),
+                     ((5,), slice(3, 3)), ((17,), slice(1, None, 3)), ((4, 3), 1), ((4, 3), (ALL, 1)),
+                     ((4, 3), (2, slice(None, None, 2))), ((4, 3), (slice(1, 3), slice(0, 2))), ((4, 3), (..., -1)),
+                     ((4, 3), (None, 1)), ((4, 3), (ALL, None, ALL)), ((2, 3, 4), (0, ..., 0)), ((2, 3, 4), (1, 2, 3)),
+                     ((2, 3, 4), ...), ((2, 3, 2, 3, 2), (ALL, 1, slice(None, None, -1), slice(0, 2), 0)),
+                     ((), ()), ((4, 3), slice(-100, 100)), ((4, 3), slice(10, 20)), ((0, 3), (ALL, 1)), ((4, 3), (-4, -3))):
+    case("slice", uniform(shape), arguments=(index,))
+for shape, widths in (((3,), ((1, 2),)), ((2, 3), ((0, 0), (1, 1))), ((2, 3), ((1, 0), (0, 2))), ((17,), ((0, 16),)),
+                      ((2, 3, 2), ((1, 1), (0, 0), (2, 1))), ((0, 2), ((1, 1), (0, 1))), ((2, 2), ((0, 0), (0, 0))),
+                      ((1, 2, 1, 2, 1), ((1, 0), (0, 1), (1, 1), (0, 0), (0, 2)))):
+    case("pad", uniform(shape), arguments=(widths,))
+    case("pad", uniform(shape), arguments=(widths, -1.5))
+for shape, index, axis in (((5,), (3,), 0), ((5, 3), (7,), 0), ((5, 3), (4,), 1), ((4, 17), (33,), 0), ((3, 5, 2), (2, 3), 1),
+                           ((3, 5, 2), (4,), -1), ((5,), (0,), 0), ((5,), (), 0), ((2, 3, 4), (), 1), ((5, 0), (3,), 0)):
+    n = shape[axis]
+    case("take", uniform(shape), integers(index, -n, n), attributes={"axis": axis}, gradient_terms=2 * size(index) + 1)
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+MATMULS = [((m, k), (k, n)) for m, k, n in
+           ((1, 1, 1), (3, 1, 2), (1, 5, 1), (2, 3, 4), (1, 17, 33), (7, 5, 3), (8, 8, 8), (15, 16, 17), (17, 3, 33),
+            (31, 33, 1), (16, 1, 32), (13, 29, 11), (0, 3, 2), (3, 0, 2), (3, 2, 0), (2, 67, 5), (33, 2, 65))]
+MATMULS += [((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((0,), (0,)), ((17,), (17, 16)), ((2, 2, 3), (2, 3, 2)),
+            ((2, 3), (4, 3, 2)), ((4, 2, 3), (3, 2)), ((2, 1, 2, 3), (3, 3, 2)), ((1, 2, 3), (2, 3, 4)),
+            ((2, 3, 1, 4, 3), (2, 1, 2, 3, 2)), ((3,), (2, 3, 4)), ((2, 4, 3), (3,)), ((0, 2, 3), (3, 4)),
+            ((2, 0, 3), (2, 3, 2)), ((1, 3), (2, 3, 1))]
+for x, y in MATMULS:
+    k = x[-1]
+    case("matmul", uniform(x), uniform(y, seed=1), wanted=(0, 1), terms=k + 1,
+         gradient_terms=FACTORS + 2 * max(x + y) * (4 if len(x) != len(y) else 1))
+ACTIVATIONS = ("step", "relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "softplus")
+for x, o in (((2, 3), 4), ((1, 1), 1), ((17, 16), 15), ((5, 33), 3), ((0, 3), 2), ((3, 0), 2), ((3,), 5), ((2, 3, 4), 7),
+             ((2, 1, 2, 2, 3), 17)):
+    i = x[-1]
+    for bias in (True, False):
+        case("linear", uniform(x), uniform((i, o), seed=1), *([uniform((o,), seed=2)] if bias else []),
+             wanted=(0, 1, 2)[:2 + bias], terms=i + 2, gradient_terms=FACTORS + 2 * max(size(x), o))
+for activation in ACTIVATIONS:
+    for x, o in (((2, 3), 5), ((9, 17), 16), ((2, 2, 4), 33)):
+        # the sum is off by a few roundings, which the activation and its gradient pass on: slopes are at most about 1
+        case("linear", uniform(x, -1, 1), uniform((x[-1], o), -1, 1, seed=1), uniform((o,), seed=2), wanted=(0, 1, 2),
+             attributes={"activation": activation}, terms=2 * x[-1] + 8, gradient_terms=2 * FACTORS + 4 * max(size(x), o))
+    case("linear", uniform((4, 3), -1, 1), uniform((3, 2), -1, 1, seed=1), wanted=(0, 1), terms=16, gradient_terms=48,
+         attributes={"activation": activation})
+
+# ---- softmax ---------------------------------------------------------------------------------------------------------
+
+for name in ("softmax", "log_softmax"):
+    for shape, axes in (((1,), (-1,)), ((3,), (0, -1)), ((17,), (-1,)), ((5, 10), (-1, 0)), ((2, 33), (1,)), ((3, 16), (-1,)),
+                        ((2, 3, 4), (-1, 0, 1, -2)), ((2, 1, 3, 2, 5), (-1, 2)), ((0, 3), (-1,)), ((3, 0), (-1,)),
+                        ((3, 67), (-1,)), ((33, 2), (-1, 0)), ((4, 1), (-1,))):
+        for axis in axes:
+            c = shape[axis]
+            case(name, uniform(shape, -3, 3), attributes={"axis": axis}, terms=c + 8, gradient_terms=FACTORS + 4 * c)
+    for row in ((1e4, -1e4, 0.0, 9999.0), (-1e4,) * 17, (1e4, 9998.5, 9999.0)):
+        case(name, Array((1, len(row)), row), terms=len(row) + 8, gradient_terms=32, note="large")
+    case(name, Array((3, 3), (1.0, NAN, 2.0, 1.0, 2.0, 3.0, INF, 0.0, 1.0)), wanted=(), terms=12, note="nan,inf")
+    case(name, Array((2, 3), (1.0, -INF, 2.0, -INF, -INF, 3.0)), wanted=(), terms=12, note="-inf")
+
+# ---- losses ----------------------------------------------------------------------------------------------------------
+
+for reduction in ("mean", "sum", "none"):
+    for name, low, high, options in (
+            ("mse_loss", -2, 2, ({},)), ("l1_loss", -2, 2, ({},)), ("huber_loss", -2, 2, ({}, {"delta": 0.5})),
+            ("smooth_l1_loss", -2, 2, ({}, {"beta": 0.5}, {"beta": 0.0})), ("binary_cross_entropy", 0.05, 0.95, ({},)),
+            ("binary_cross_entropy_with_logits", -4, 4, ({},))):
+        binary = name.startswith("binary")
+        for shape in ((), (1,), (17,), (4, 33), (2, 3, 5), (0,), (0, 3)):
+            for attributes in options:
+                # both arguments of the differences have gradients; those of probabilities need another formula
+                target = uniform(shape, 0, 1, seed=1) if binary else uniform(shape, seed=1)
+                case(name, uniform(shape, low, high), target, attributes={"reduction": reduction, **attributes},
+                     wanted=(0, 1), terms=8 + 2 * size(shape))
+        case(name, Array((4,), (0.5, NAN, 0.25, 0.125)), Array((4,), (0.5, 0.0, 1.0, 0.0)), wanted=(), terms=20,
+             attributes={"reduction": reduction}, note="nan")
+for name, attributes in (("l1_loss", {}), ("huber_loss", {}), ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.0})):
+    case(name, Array((5,), (1.0, 1.0, 1.0, -3.0, 3.5)), Array((5,), (1.0, 0.0, 2.0, 0.0, 0.0)), wanted=(0, 1), terms=8,
+         attributes={"reduction": "none", **attributes}, note="kink")
+case("binary_cross_entropy", Array((6,), (0.0, 1.0, 0.0, 1.0, rounded(1e-20), 0.5)), Array((6,), (0.0, 1.0, 1.0, 0.0, 1.0, 0.25)),
+     terms=8, attributes={"reduction": "none"}, note="edge")
+case("binary_cross_entropy_with_logits", Array((6,), (1e4, -1e4, 1e4, -1e4, 30.0, -30.0)),
+     Array((6,), (1.0, 0.0, 0.0, 1.0, 0.25, 0.75)), terms=8, attributes={"reduction": "none"}, note="large")
+
+for shape in ((1, 2), (3, 5), (17, 10), (2, 3, 7), (4, 1), (5, 33), (3, 16), (5,)):
+    rows, c = shape[:-1], shape[-1]
+    labels, weight = integers(rows, 0, c, seed=1), uniform((c,), 0.2, 2, seed=2)
+    terms = {"terms": 8 + 2 * size(shape), "gradient_terms": FACTORS + 4 * c + 2 * size(rows)}
+    for reduction in ("mean", "sum", "none"):
+        for smoothing in (0.0, 0.1):
+            for w in (None, weight):
+                for target in (labels, probabilities(shape, seed=3)):
+                    case("cross_entropy", uniform(shape, -3, 3), target, w, **terms,
+                         attributes={"reduction": reduction, "label_smoothing": smoothing})
+        for w in (None, weight):
+            case("nll_loss", uniform(shape, -3, 0), labels, w, attributes={"reduction": reduction}, **terms)
+    for ignored in (labels.flat[0], -100):
+        some = Integers(rows, (ignored if i % 3 == 0 else t for i, t in enumerate(labels.flat)))
+        for name in ("cross_entropy", "nll_loss"):
+            smooth = {"label_smoothing": 0.1} if name == "cross_entropy" else {}
+            for reduction in ("mean", "none"):
+                case(name, uniform(shape, -3, 3), some, weight, **terms, note="ignored",
+                     attributes={"reduction": reduction, "ignore_index": ignored, **smooth})
+for name in ("cross_entropy", "nll_loss"):
+    for reduction in ("mean", "sum", "none"):
+        for n in (0, 3):
+            case(name, uniform((n, 4)), Integers((n,), [-100] * n), None, attributes={"reduction": reduction},
+                 wanted=() if reduction == "mean" else (0,), note="all-ignored")
+    case(name, Array((3, 2), (1.0, NAN, 2.0, 0.5, 1.0, 0.0)), Integers((3,), (1, 0, 1)), None, wanted=(), terms=12,
+         attributes={"reduction": "none"}, note="nan")
+for row in ((1e4, -1e4, 0.0), (-1e4, -1e4, -1e4), (1e4, 9999.0, 1e4)):
+    for label in range(3):
+        case("cross_entropy", Array((1, 3), row), Integers((1,), (label,)), None, terms=12, note="large")
+        case("cross_entropy", Array((1, 3), row), Integers((1,), (label,)), None, terms=12, note="large",
+             attributes={"label_smoothing": 0.1})
