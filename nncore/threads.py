@@ -13,9 +13,9 @@ import os
 import warnings
 from contextlib import contextmanager
 
-# About 50 us on current AMD and 90 us on current Intel processors: bridges the gap between two ops of a training step.
-# A sleeping team costs 12-30 us to wake; spinning much longer costs that much whenever the machine is busy (csrc/par.c).
-SPIN_COUNT = "2000"
+# About 75 us on AMD Zen 5 (a pause is 25 ns; 10 to 50 on other processors): bridges the gap between two ops of a training
+# step. A sleeping team costs 12-40 us to wake; one that spins longer takes its processor from others (see csrc/par.c).
+SPIN_COUNT = "3000"
 
 
 def decide(openmp=True, root="/", environ=os.environ):
