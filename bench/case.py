@@ -1,0 +1,93 @@
+"""What is measured: a case, the figure it should reach, and the samples that came back."""
+from dataclasses import dataclass, field
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of work, the same for every engine: `engine.KINDS[kind](**args)` returns the ways to do it.
+
+    limit     work for the limit engine: {"kind": "fma", "flops": ...} or {"kind": "stream", "n": ..., "reads": ..., "writes": ...}
+    tolerance how far the engines' results may differ, relative; None where they draw different random numbers
+    rounds    fewer for cases that take seconds
+    """
+
+    name: str
+    kind: str
+    args: dict
+    limit: dict | None = None
+    tolerance: float | None = 1e-3
+    rounds: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """At least `floor` times as fast as the fastest of `peers`, in each of `cases` (name prefixes), with `threads`.
+
+    A peer is an engine ("torch") or one of its modes ("torch/eager"); "limit" is the machine. threads None means any.
+    """
+
+    text: str
+    floor: float
+    peers: tuple
+    cases: tuple
+    threads: int | None = None
+
+
+@dataclass
+class Result:
+    """samples[engine][variant]: seconds per call, one per round; a round that failed is None."""
+
+    case: Case
+    samples: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+
+    def best(self, peer):
+        """The fastest variant of "engine" or "engine/prefix of variants", by median, and its samples; (None, None) without."""
+        engine, _, prefix = peer.partition("/")
+        found = {v: s for v, s in self.samples.get(engine, {}).items() if v.startswith(prefix) and any(s)}
+        if not found:
+            return None, None
+        variant = min(found, key=lambda v: median(t for t in found[v] if t))
+        return variant, found[variant]
+
+    def ratio(self, peer, own="nncore"):
+        """(by minimum, by median of the rounds' pairs) of peer's time to own time; None where one of them is missing."""
+        _, mine = self.best(own)
+        _, theirs = self.best(peer)
+        if not mine or not theirs:
+            return None
+        pairs = [t / m for t, m in zip(theirs, mine) if t and m]
+        if not pairs:
+            return None
+        return min(t for t in theirs if t) / min(m for m in mine if m), median(pairs)
+
+
+def verdict(by_min, by_median, floor):
+    if by_min >= floor and by_median >= floor:
+        return "reached"
+    if by_min >= floor:
+        return "reached by minimum only"
+    return "reached by median only" if by_median >= floor else "NOT REACHED"
+
+
+def judge(figure, results, threads):
+    """The figure's line as a dict: the worst case by median, its ratios, the verdict; None if the figure is not meant here."""
+    if figure.threads is not None and figure.threads != threads:
+        return None
+    worst, missing = None, []
+    for r in results:
+        if not r.case.name.startswith(figure.cases):
+            continue
+        ratios = [q for q in map(r.ratio, figure.peers) if q]
+        if not ratios:
+            missing.append(r.case.name)
+            continue
+        q = min(q[0] for q in ratios), min(q[1] for q in ratios)
+        if worst is None or min(q) < min(worst[0]):
+            worst = q, r.case.name
+    if worst is None:
+        return {"figure": figure.text, "threads": threads, "verdict": "not measured"} if missing else None
+    (by_min, by_median), name = worst
+    return {"figure": figure.text, "threads": threads, "floor": figure.floor, "worst": name, "by_min": by_min,
+            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor), "missing": missing}

@@ -1,0 +1,168 @@
+"""Starts a worker per engine and makes them take turns.
+
+Only one worker runs at a time: the others are stopped by SIGSTOP, threads and all. A pause would not do: OpenBLAS's idle
+threads yield in a loop for about 25 ms after a call, Intel's OpenMP for 200 ms. No engine's spinning is configured away,
+each keeps its own default. With n threads every worker is bound to the same n physical cores; JAX knows no other way to
+be held to a number of threads.
+"""
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import machine
+from .case import Result
+
+ROOT = Path(__file__).resolve().parent.parent
+# The repository comes last on the path, so that an installed nncore is measured and not the folder beside bench/.
+START = f"import sys, runpy; sys.path.append({str(ROOT)!r}); runpy.run_module('bench.worker', run_name='__main__')"
+POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NNCORE_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+SLOW = 1.5  # a variant slower than this times the engine's best when calibrated is not measured further
+
+
+class WorkerDied(Exception):
+    pass
+
+
+class Worker:
+    """One engine's process. Stopped except while it answers."""
+
+    def __init__(self, engine, threads, python=sys.executable, timeout=900):
+        self.engine, self.threads, self.python, self.timeout = engine, threads, python, timeout
+        self.start()
+
+    def start(self):
+        cpus = machine.physical_cpus()
+        env = {**os.environ, **{v: str(self.threads) for v in POOLS}, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+        if self.engine == "jax":
+            env["JAX_PLATFORMS"] = "cpu"
+            if self.threads == 1:
+                env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [self.python, "-P", "-c", START, self.engine, "--threads", str(self.threads)], env=env, cwd=tempfile.gettempdir(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
+            preexec_fn=lambda: len(cpus) > self.threads and os.sched_setaffinity(0, cpus[:self.threads]))
+        self.hello = self.read()
+        self.missing = self.hello.get("missing")
+        if self.missing:
+            self.close()
+        else:
+            self.signal(signal.SIGSTOP)
+
+    def signal(self, number):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def read(self):
+        ready, _, _ = select.select([self.process.stdout], [], [], self.timeout)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            self.process.kill()
+            code = self.process.wait()
+            self.log.seek(0)
+            said = self.log.read().strip().splitlines()[-1:]
+            raise WorkerDied(f"no answer in {self.timeout} s" if not ready else f"worker ended with {code}" + "".join(f": {s}" for s in said))
+        return json.loads(line)
+
+    def ask(self, **request):
+        """Wakes the worker, returns its answer and stops it again. A worker that died is started anew."""
+        self.signal(signal.SIGCONT)
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            answer = self.read()
+        except (WorkerDied, BrokenPipeError) as e:
+            self.start()
+            return {"error": str(e) or "worker died"}
+        self.signal(signal.SIGSTOP)
+        return answer
+
+    def close(self):
+        self.signal(signal.SIGCONT)
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+
+
+class Workers:
+    """All engines that can be imported, with one number of threads."""
+
+    def __init__(self, engines, threads, python, say=print):
+        self.threads, self.missing, self.workers = threads, {}, []
+        for engine in engines:
+            worker = Worker(engine, threads, sys.executable if engine in ("nncore", "limit") else python)
+            if worker.missing:
+                self.missing[engine] = worker.missing
+                say(f"  {engine} left out: {worker.missing}")
+            else:
+                self.workers.append(worker)
+
+    def versions(self):
+        return {w.engine: w.hello["versions"] for w in self.workers}
+
+    def measure(self, case, rounds, seconds):
+        """All engines on one case, round by round; in each round another engine begins."""
+        result, turns, checks = Result(case), [], {}
+        for worker in self.workers:
+            kind, args = case.kind, case.args
+            if worker.engine == "limit":
+                if not case.limit:
+                    continue
+                args = dict(case.limit)
+                kind = args.pop("kind")
+            answer = worker.ask(do="prepare", kind=kind, args=args, seconds=seconds)
+            if "error" in answer:
+                result.notes.append(f"{worker.engine}: {answer['error']}")
+                continue
+            for name, reason in answer.get("failed", {}).items():
+                result.notes.append(f"{worker.engine}/{name}: {reason}")
+            speeds = answer["variants"]
+            if not speeds:
+                continue
+            checks[worker.engine] = answer["check"]
+            result.samples[worker.engine] = {v: [] for v, t in speeds.items() if t <= SLOW * min(speeds.values())}
+            turns.append(worker)
+        for i in range(case.rounds or rounds):
+            for worker in turns[i % len(turns):] + turns[:i % len(turns)]:
+                for variant, samples in result.samples[worker.engine].items():
+                    answer = worker.ask(do="time", variant=variant)
+                    samples.append(answer.get("seconds"))
+                    if "error" in answer:
+                        result.notes.append(f"{worker.engine}/{variant}: {answer['error']}")
+        for worker in turns:
+            worker.ask(do="forget")
+        result.notes += disagreements(case, checks)
+        return result
+
+    def close(self):
+        for worker in self.workers:
+            worker.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+
+def disagreements(case, checks):
+    """Notes on engines whose result differs from nncore's (or from the first engine's): they did not do the same work."""
+    checks = {e: c for e, c in checks.items() if c and e != "limit"}
+    if case.tolerance is None or len(checks) < 2:
+        return []
+    judge = "nncore" if "nncore" in checks else next(iter(checks))
+    want, notes = checks[judge], []
+    for engine, got in checks.items():
+        if not all(abs(g - w) <= case.tolerance * (abs(want[1]) + 1e-6) for g, w in zip(got, want)):
+            notes.append(f"{engine} and {judge} DISAGREE: mean, rms {got[0]:.6g}, {got[1]:.6g} against {want[0]:.6g}, {want[1]:.6g}")
+    return notes

@@ -1,0 +1,143 @@
+"""nncore, through its public API; matrix products and gradient kernels through _core, where the op has no other door."""
+import nncore
+from nncore import _core, nn, ops
+
+from ..timed import RATE, Timed, labels, net_data, net_weights, normal
+
+quiet = nncore.no_grad
+
+
+def set_threads(n):
+    nncore.set_num_threads(n)
+
+
+def versions():
+    return {"nncore": getattr(nncore, "__version__", "?"), "threads": nncore.get_num_threads()}
+
+
+def to_numpy(result):
+    return result.numpy() if hasattr(result, "numpy") else memoryview(result)
+
+
+def tensor(seed, *shape):
+    return nncore.tensor(normal(seed, *shape))
+
+
+def gemm(layout, m, n, k):
+    ta, tb = layout[0] == "T", layout[1] == "T"
+    a = tensor(1, *((k, m) if ta else (m, k))).data
+    b = tensor(2, *((n, k) if tb else (k, n))).data
+    return {"plain": lambda: _core.gemm(a, b, ta=ta, tb=tb)}
+
+
+def activation_function(name):
+    return (lambda x: ops.gelu(x, approximate="tanh")) if name == "gelu_tanh" else getattr(ops, name)
+
+
+def activation(name, n):
+    f, x = activation_function(name), tensor(1, n)
+    if name in ("log", "sqrt"):
+        x = ops.abs(x)
+    return {"plain": Timed(lambda: f(x), context=quiet)}
+
+
+def activation_grad(name, n):
+    f, x, dy = activation_function(name), nncore.tensor(normal(1, n), requires_grad=True), tensor(2, n).data
+    node = f(x).node
+    return {"node": lambda: node.grad(dy)}
+
+
+def rows(name, b, c):
+    x, t = tensor(1, b, c), nncore.tensor(labels(2, b, c))
+    leaf = nncore.tensor(normal(1, b, c), requires_grad=True)
+
+    def cross_entropy_grad():
+        leaf.grad = None
+        ops.cross_entropy(leaf, t).backward()
+        return leaf.grad
+
+    work = {"softmax": lambda: ops.softmax(x), "log_softmax": lambda: ops.log_softmax(x),
+            "cross_entropy": lambda: ops.cross_entropy(x, t)}.get(name)
+    return {"plain": Timed(work, context=quiet) if work else Timed(cross_entropy_grad)}
+
+
+def reduce(name, shape, axis):
+    f, x = getattr(ops, name), tensor(1, *shape)
+    return {"plain": Timed(lambda: f(x, axis), context=quiet)}
+
+
+def binary(name, x, y):
+    f, x, y = getattr(ops, name), tensor(1, *x), tensor(2, *y)
+    return {"plain": Timed(lambda: f(x, y), context=quiet)}
+
+
+def dropout(n, p):
+    x = tensor(1, n)
+    return {"plain": Timed(lambda: ops.dropout(x, p, True), context=quiet)}
+
+
+def adam(n):
+    w = nn.Parameter(normal(1, n))
+    optimizer = nncore.optim.Adam([w], lr=RATE)
+    w.grad = tensor(2, n)
+    return {"plain": lambda: (optimizer.step(), w)[1]}
+
+
+def net(sizes, activation, dropout=0.0):
+    layers = []
+    for i, (w, b) in enumerate(net_weights(sizes)):
+        last = i == len(sizes) - 2
+        layers.append(nn.Linear(*w.shape, activation=None if last else activation))
+        layers[-1].load_state_dict({"weight": w, "bias": b})
+        if dropout and not last:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+def train_step(sizes, activation, dropout, batch, loss):
+    x, t = map(nncore.tensor, net_data(sizes, batch, loss))
+    model = net(sizes, activation, dropout)
+    loss_function = nn.MSELoss() if loss == "mse" else nn.CrossEntropyLoss()
+    optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
+
+    def work():
+        value = loss_function(model(x), t)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return value
+    return {"eager": work}
+
+
+def epoch(sizes, batch, folder, count):
+    from ..mlp import mnist
+    loader = nncore.data.DataLoader(*mnist(folder, count), batch_size=batch, shuffle=True)
+    model, loss_function = net(sizes, "relu"), nn.CrossEntropyLoss()
+    optimizer = nncore.optim.Adam(model.parameters(), lr=1e-3)
+
+    def work():
+        for inputs, targets in loader:
+            value = loss_function(model(inputs), targets)
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return value
+    return {"eager": work}
+
+
+def overhead(name):
+    a, b, s = nncore.ones(4), nncore.ones(4, 4), nncore.ones(1, 4)
+    layer, model, x = nn.Linear(4, 4), net((4, 8, 8, 2), "relu"), nncore.ones(1, 4)
+    names = {"a": a, "b": b, "s": s, "layer": layer, "model": model, "x": x, "tensor": nncore.tensor}
+    if name == "adam step 4-8-8-2":
+        optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
+        model(x).sum().backward()
+        return {"plain": Timed("step()", {"step": optimizer.step})}
+    if name == "forward and backward 4-8-8-2":
+        return {"plain": Timed("model(x).sum().backward()", names)}
+    return {"plain": Timed({"add of 4": "a + a", "matmul 4x4": "b @ b", "tensor from a list of 4": "tensor([1.0, 2.0, 3.0, 4.0])",
+                            "linear 1x4 -> 4": "layer(s)", "forward 4-8-8-2": "model(x)"}[name], names, context=quiet)}
+
+
+KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch, "overhead": overhead}

@@ -1,0 +1,69 @@
+"""mlp: whole training steps, and epochs of MNIST against scikit-learn's MLPClassifier.
+
+A step is forward, loss, backward, Adam and the gradients cleared, on one batch. An epoch shuffles, gathers and trains.
+"""
+import gzip
+import os
+from pathlib import Path
+
+from .case import Case, Figure
+
+CLASSIFIER = {"sizes": (784, 512, 256, 10), "activation": "relu", "dropout": 0.2, "batch": 128, "loss": "cross_entropy"}
+TINY = {"sizes": (4, 64, 64, 2), "activation": "tanh", "dropout": 0.0, "batch": 32, "loss": "mse"}
+HIDDEN = ((100,), (512, 256))
+IMAGES = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+
+
+def flops(sizes, batch):
+    """Forward, dw and dx of every layer; the first needs no dx."""
+    products = [i * o for i, o in zip(sizes, sizes[1:])]
+    return 2 * batch * (3 * sum(products) - products[0])
+
+
+def step(name, net):
+    tolerance = None if net["dropout"] else 1e-3
+    return Case(name, "train_step", net, limit={"kind": "fma", "flops": flops(net["sizes"], net["batch"])}, tolerance=tolerance)
+
+
+def mnist_folder():
+    """Where MNIST's files lie, or None: NNCORE_DATA, else ../shared/data beside the repository, each with or without mnist/."""
+    roots = [os.environ.get("NNCORE_DATA"), Path(__file__).resolve().parents[2] / "shared" / "data"]
+    for folder in (Path(r) / sub for r in roots if r for sub in ("", "mnist")):
+        if all((folder / f).exists() for f in IMAGES):
+            return str(folder)
+    return None
+
+
+def mnist(folder, count):
+    """(x[n,784] float32 in 0..1, labels[n]): the first `count` training images, or noise of the same shape."""
+    import numpy as np
+    if folder is None:
+        rng = np.random.default_rng(3)
+        return rng.random((count, 784), dtype=np.float32), rng.integers(0, 10, count)
+    raw = [gzip.decompress((Path(folder) / f).read_bytes()) for f in IMAGES]
+    pixels = np.frombuffer(raw[0], np.uint8, count * 784, 16).reshape(count, 784)
+    return pixels.astype(np.float32) / 255, np.frombuffer(raw[1], np.uint8, count, 8).astype(np.int64)
+
+
+def epoch(hidden, folder, count):
+    sizes = (784, *hidden, 10)
+    data = f"{count} MNIST images" if folder else f"{count} synthetic images, no MNIST found"
+    return Case(f"epoch 784-{'-'.join(map(str, hidden))}-10, batch 200, {data}", "epoch",
+                {"sizes": sizes, "batch": 200, "folder": folder, "count": count},
+                limit={"kind": "fma", "flops": flops(sizes, 200) * count // 200}, tolerance=None, rounds=3)
+
+
+def cases(quick):
+    folder, count = mnist_folder(), 6000 if quick else 60000
+    return [step("step 4-64-64-2 tanh", TINY), step("step 784-512-256-10 relu", CLASSIFIER),
+            step("step 784-512-256-10 relu, no dropout", {**CLASSIFIER, "dropout": 0.0}),
+            *(epoch(hidden, folder, count) for hidden in HIDDEN)]
+
+
+FIGURES = [
+    Figure("training step 784-512-256-10, dropout, batch 128: 1.3 x PyTorch, eager and compiled", 1.3, ("torch",),
+           ("step 784-512-256-10 relu",), threads=1),
+    Figure("training step 4-64-64-2, batch 32: 10 x PyTorch eager", 10, ("torch/eager",), ("step 4-64-64-2",), threads=1),
+    Figure("training step 4-64-64-2, batch 32: 4 x jitted JAX", 4, ("jax",), ("step 4-64-64-2",), threads=1),
+    Figure("one epoch of MNIST: 3 x scikit-learn", 3, ("sklearn",), ("epoch",)),
+]

@@ -1,0 +1,94 @@
+"""One engine in a process of its own: reads requests and writes answers, JSON lines on stdin and stdout.
+
+    {"do": "prepare", "kind": ..., "args": {...}, "seconds": ...}  ->  {"variants": {name: seconds per call}, "failed": {name: reason},
+                                                                       "check": [mean, norm]}; variants null: not offered
+    {"do": "time", "variant": name}                                ->  {"seconds": per call}
+    {"do": "forget"}                                               ->  {}
+"""
+import argparse
+import importlib
+import json
+import os
+import sys
+
+
+def summary(result):
+    """[mean, root mean square] of a result, to see that engines computed the same thing; None if there is none."""
+    import numpy as np
+    if result is None:
+        return None
+    a = np.asarray(result, dtype=np.float64)
+    return [float(a.mean()), float(np.sqrt(np.mean(a * a)))] if a.size else None
+
+
+class Server:
+    def __init__(self, engine):
+        self.engine, self.ready = engine, {}
+
+    def prepare(self, kind, args, seconds):
+        self.ready = {}
+        make = self.engine.KINDS.get(kind)
+        ways = make(**args) if make else None
+        if not ways:
+            return {"variants": None}
+        from .timed import Timed
+        speeds, failed, check = {}, {}, None
+        for name, way in ways.items():
+            timed = way if isinstance(way, Timed) else Timed(way)
+            try:
+                result = timed.first()
+                if check is None:
+                    check = summary(self.engine.to_numpy(result))
+                self.ready[name], speeds[name] = self.calibrate(timed, seconds)
+            except Exception as e:  # one way that does not work here must not hide the others
+                failed[name] = f"{type(e).__name__}: {e}".strip().splitlines()[0][:200]
+        return {"variants": speeds, "failed": failed, "check": check}
+
+    @staticmethod
+    def calibrate(timed, seconds):
+        calls, t = 1, timed.block(1)
+        while t < seconds / 4:
+            calls *= 2 if t <= 0 or seconds / t < 16 else 8
+            t = timed.block(calls)
+        return (timed, max(1, round(calls * seconds / t))), t / calls / timed.units
+
+    def time(self, variant):
+        timed, calls = self.ready[variant]
+        if calls > 1:
+            timed.block(max(1, calls // 4))  # caches and clocks belong to the engine that ran before
+        return {"seconds": timed.block(calls) / calls / timed.units}
+
+    def forget(self):
+        self.ready = {}
+        return {}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench.worker")
+    parser.add_argument("engine")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
+
+    def answer(message):
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    try:
+        engine = importlib.import_module(f"bench.engines.{options.engine}_engine")
+        engine.set_threads(options.threads)
+    except Exception as e:
+        return answer({"missing": f"{type(e).__name__}: {e}".splitlines()[0]})
+    answer({"engine": options.engine, "versions": engine.versions(), "python": sys.version.split()[0]})
+    server = Server(engine)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer(getattr(server, request.pop("do"))(**request))
+        except Exception as e:
+            answer({"error": f"{type(e).__name__}: {e}".splitlines()[0][:300]})
+
+
+if __name__ == "__main__":
+    main()
