@@ -5,9 +5,11 @@ threads yield in a loop for about 25 ms after a call, Intel's OpenMP for 200 ms.
 each keeps its own default. With n threads every worker is bound to the same n physical cores; JAX knows no other way to
 be held to a number of threads.
 """
+import atexit
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # The repository comes last on the path, so that an installed nncore is measured and not the folder beside bench/.
 START = f"import sys, runpy; sys.path.append({str(ROOT)!r}); runpy.run_module('bench.worker', run_name='__main__')"
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NNCORE_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SLOW = 1.5  # a variant slower than this times the engine's best when calibrated is not measured further
+SLOW = 2  # a variant slower than this times the engine's best when calibrated is not measured further
+
+# As shipped, OpenBLAS and MKL multiply with AVX2 on AMD processors that have AVX-512 (seen on a Zen 5: half of the peak).
+# These are the same engines made to use it: OpenBLAS by its documented variable, MKL by telling it the CPU is Intel's.
+# They show what these libraries reach on an Intel machine.
+FORCED = {"numpy-avx512": ("numpy", {"OPENBLAS_CORETYPE": "SkylakeX"}), "sklearn-avx512": ("sklearn", {"OPENBLAS_CORETYPE": "SkylakeX"}),
+          "torch-avx512": ("torch", {"LD_PRELOAD": "mkl_serv_intel_cpu_true"})}
+
+
+def preload(symbol):
+    """A library whose function `symbol` returns 1, compiled here; its path."""
+    path = Path(tempfile.mkdtemp(prefix="nncore-bench-")) / f"{symbol}.so"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-x", "c", "-", "-o", path], check=True, text=True,
+                   input=f"int {symbol}(void);\nint {symbol}(void) {{ return 1; }}\n")
+    return str(path)
 
 
 class WorkerDied(Exception):
@@ -42,12 +59,18 @@ class Worker:
             env["JAX_PLATFORMS"] = "cpu"
             if self.threads == 1:
                 env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        module, forced = FORCED.get(self.engine, (self.engine, {}))
+        for name, value in forced.items():
+            env[name] = preload(value) if name == "LD_PRELOAD" else value
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [self.python, "-P", "-c", START, self.engine, "--threads", str(self.threads)], env=env, cwd=tempfile.gettempdir(),
+            [self.python, "-P", "-c", START, module, "--threads", str(self.threads)], env=env, cwd=tempfile.gettempdir(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
             preexec_fn=lambda: len(cpus) > self.threads and os.sched_setaffinity(0, cpus[:self.threads]))
-        self.hello = self.read()
+        try:
+            self.hello = self.read()
+        except WorkerDied as e:
+            self.hello = {"missing": str(e)}
         self.missing = self.hello.get("missing")
         if self.missing:
             self.close()
@@ -110,17 +133,19 @@ class Workers:
     def versions(self):
         return {w.engine: w.hello["versions"] for w in self.workers}
 
-    def measure(self, case, rounds, seconds):
-        """All engines on one case, round by round; in each round another engine begins."""
+    def measure(self, case, rounds, seconds, forced=True):
+        """All engines on one case, round by round; in each round another engine begins. forced: those of FORCED too."""
         result, turns, checks = Result(case), [], {}
         for worker in self.workers:
             kind, args = case.kind, case.args
+            if worker.engine in FORCED and not forced:
+                continue
             if worker.engine == "limit":
                 if not case.limit:
                     continue
                 args = dict(case.limit)
                 kind = args.pop("kind")
-            answer = worker.ask(do="prepare", kind=kind, args=args, seconds=seconds)
+            answer = worker.ask(do="prepare", kind=kind, args=args, seconds=seconds, check=case.tolerance is not None)
             if "error" in answer:
                 result.notes.append(f"{worker.engine}: {answer['error']}")
                 continue
@@ -132,7 +157,7 @@ class Workers:
             checks[worker.engine] = answer["check"]
             result.samples[worker.engine] = {v: [] for v, t in speeds.items() if t <= SLOW * min(speeds.values())}
             turns.append(worker)
-        for i in range(case.rounds or rounds):
+        for i in range(case.rounds or rounds) if turns else ():
             for worker in turns[i % len(turns):] + turns[:i % len(turns)]:
                 for variant, samples in result.samples[worker.engine].items():
                     answer = worker.ask(do="time", variant=variant)

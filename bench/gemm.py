@@ -19,4 +19,7 @@ def cases(quick):
 FIGURES = [
     Figure("GEMM, NN/NT/TN at 256-2048: 95 % of the FMA peak", 0.95, ("limit",), LAYOUTS, threads=1),
     Figure("GEMM, all sizes: never slower than NumPy/OpenBLAS and PyTorch/MKL", 1.0, ("numpy", "torch"), LAYOUTS + ("(",)),
+    Figure("beyond the issue: GEMM, never slower than JAX", 1.0, ("jax",), LAYOUTS + ("(",)),
+    Figure("beyond the issue: GEMM, never slower than OpenBLAS and MKL made to use AVX-512", 1.0, ("numpy-avx512", "torch-avx512"),
+           LAYOUTS + ("(",)),
 ]

@@ -29,6 +29,12 @@ def physical_cpus():
     return chosen[::-1]
 
 
+def blas_misses_avx512():
+    """Whether OpenBLAS and MKL are known to leave this processor's AVX-512 unused."""
+    info = _lscpu()
+    return info.get("Vendor ID") == "AuthenticAMD" and "avx512f" in info.get("Flags", "").split()
+
+
 def describe():
     """Facts for the head of the table and for --json."""
     info = _lscpu()

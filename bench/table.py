@@ -1,0 +1,75 @@
+"""Results as aligned text."""
+from statistics import median
+
+
+def seconds(t):
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if t >= size:
+            return f"{t / size:.3g} {unit}" if t / size < 999.5 else f"{t / size:.0f} {unit}"
+    return f"{t * 1e9:.3g} ns"
+
+
+def rate(limit, t):
+    """Work per second, in the unit of the case's limit."""
+    if not limit:
+        return ""
+    if limit["kind"] == "fma":
+        return f"{limit['flops'] / t * 1e-9:.4g} GFLOP/s"
+    return f"{4e-9 * limit['n'] * (limit['reads'] + limit['writes']) / t:.4g} GB/s"
+
+
+def align(rows, gap="  "):
+    """Columns as wide as their widest cell; the first to the left, the others to the right."""
+    rows = [[str(c) for c in r] for r in rows]
+    widths = [max((len(r[i]) for r in rows if i < len(r)), default=0) for i in range(max(map(len, rows)))]
+    return "\n".join(gap.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows)
+
+
+def peer_cells(result, peer):
+    """time, ratio to nncore by minimum, by median, fastest variant."""
+    variant, samples = result.best(peer)
+    if not samples:
+        return ["", "", "", ""]
+    ratio = result.ratio(peer)
+    t = seconds(median(s for s in samples if s))
+    return [t, *(f"{q:.2f}" for q in ratio), variant] if ratio else [t, "", "", variant]
+
+
+def results(title, found, peers):
+    """One row per case: nncore's time, rate and share of the limit; each peer's time and ratios (above 1: nncore is faster)."""
+    peers = [p for p in peers if any(p in r.samples for r in found)]
+    head = [title, "nncore", "", "of limit"]
+    for p in peers:
+        head += [p, "/min", "/med", ""]
+    rows = [head]
+    for r in found:
+        _, mine = r.best("nncore")
+        share = r.ratio("limit")
+        t = median(s for s in mine if s) if mine else None
+        row = [r.case.name, seconds(t) if t else "", rate(r.case.limit, t) if t else "", f"{100 * share[1]:.0f} %" if share else ""]
+        for p in peers:
+            row += peer_cells(r, p)
+        rows.append(row)
+    return align(rows)
+
+
+def limits(title, found):
+    rows = [[title, "median", "best"]]
+    for r in found:
+        _, samples = r.best("limit")
+        if samples:
+            rows.append([r.case.name, rate(r.case.limit, median(samples)), rate(r.case.limit, min(samples))])
+    return align(rows)
+
+
+def figures(judged):
+    rows = []
+    for j in judged:
+        where = f"{j['threads']} thread{'s' if j['threads'] > 1 else ''}" if j.get("threads") else ""
+        if "by_min" not in j:
+            got = j.get("got", "")
+        else:
+            got = f"worst {j['by_min']:.2f} by min, {j['by_median']:.2f} by median: {j['worst']}"
+        rows.append([j["figure"], where, j["verdict"], got])
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, (max(len(x[i]) for x in rows) for i in range(4)))).rstrip()
+                     for r in rows) if rows else ""
