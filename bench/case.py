@@ -75,11 +75,12 @@ def judge(figure, results, threads):
     """The figure's line as a dict: the worst case by median, its ratios, the verdict; None if the figure is not meant here."""
     if figure.threads is not None and figure.threads != threads:
         return None
-    worst, missing = None, []
+    worst, missing, absent = None, [], set(figure.peers)
     for r in results:
         if not r.case.name.startswith(figure.cases):
             continue
         ratios = [q for q in map(r.ratio, figure.peers) if q]
+        absent -= {p for p in figure.peers if r.ratio(p)}
         if not ratios:
             missing.append(r.case.name)
             continue
@@ -90,4 +91,4 @@ def judge(figure, results, threads):
         return {"figure": figure.text, "threads": threads, "verdict": "not measured"} if missing else None
     (by_min, by_median), name = worst
     return {"figure": figure.text, "threads": threads, "floor": figure.floor, "worst": name, "by_min": by_min,
-            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor), "missing": missing}
+            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor), "missing": missing, "absent": sorted(absent)}
