@@ -22,7 +22,7 @@
 
 #define NC 1024          /* columns of a packed block: kc * NC floats = 1 MB */
 #define MC 128           /* rows of a task */
-#define NB 256           /* columns of a task */
+#define NB 1024           /* columns of a task */
 #define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
@@ -99,7 +99,7 @@ static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
     if (g->k == 0) return empty_product(g), NN_OK;
-    int64_t depth_blocks = ceil_div(g->k * 2, nn_k->kc * 3), kc = ceil_div(g->k, depth_blocks); /* up to 1.5 kc at once */
+    int64_t depth_blocks = ceil_div(g->k * 4, nn_k->kc * 5), kc = ceil_div(g->k, depth_blocks); /* up to 1.25 kc at once */
     int64_t ncs = min(NC, g->n);
     int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr);
     int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);

@@ -10,9 +10,11 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
                            const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)
 {
     vf s[GEMM_MR][GEMM_NV];
-    UNROLL for (int i = 0; i < mr; i++)
-        UNROLL for (int j = 0; j < nv; j++)
-            s[i][j] = acc ? vload(c + i * ldc + j * VL) : bias ? vload(bias + j * VL) : vset(0);
+    UNROLL for (int i = 0; i < mr; i++) {
+        UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
+        __builtin_prefetch(c + i * ldc, 1);
+        if (nv > 1 && VL > 8) __builtin_prefetch(c + i * ldc + (nv - 1) * VL, 1);
+    }
     const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs;
     for (int64_t p = 0; p < k; p++) {
         vf bp[GEMM_NV];
@@ -25,11 +27,14 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         a0 += cs; a3 += cs; a6 += cs;
         b += ldb;
     }
-    UNROLL for (int i = 0; i < mr; i++) {
-        UNROLL for (int j = 0; j < nv - 1; j++) vstore(c + i * ldc + j * VL, s[i][j]);
-        if (tail == VL) vstore(c + i * ldc + (nv - 1) * VL, s[i][nv - 1]);
-        else vstore_n(c + i * ldc + (nv - 1) * VL, s[i][nv - 1], tail);
-    }
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int j = 0; j < nv; j++) {
+            float *to = c + i * ldc + j * VL;
+            if (acc) s[i][j] += vload(to);
+            else if (bias) s[i][j] += vload(bias + j * VL);
+            if (j < nv - 1 || tail == VL) vstore(to, s[i][j]);
+            else vstore_n(to, s[i][j], tail);
+        }
 }
 
 typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride, const float *b, int64_t ldb,
@@ -86,6 +91,9 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
         for (int64_t i = 0; i < m;) {
             int mr = gemm_tile_rows(i, m);
             float *cij = c + i * ldc + j;
+            if (j == 0 && cs == 1) /* the next rows of a, which come from memory for the first panel */
+                for (int r = 0; r < mr && i + mr + r < m; r++)
+                    for (int64_t p = 0; p < k; p += 16) __builtin_prefetch(a + (i + mr + r) * rs + p);
             if (cs == 0)
                 gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, b, ldb, bias_j, acc, tail, k);
             else if (cs == 1)
@@ -142,12 +150,22 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
         }
 }
 
-/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
+/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. Four floats of a row at a time: the loop becomes shuffles. */
 static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
-        for (int64_t p = 0; p < k; p++)
+        int64_t p = 0;
+#if GEMM_MR == VL || 2 * GEMM_MR == VL
+        for (; p + VL <= k && mr == GEMM_MR; p += VL) {
+            vf r[VL];
+            UNROLL for (int j = 0; j < VL; j++) r[j] = j < GEMM_MR ? vload(a + (i + j) * lda + p) : vset(0);
+            vtranspose(r);
+            UNROLL for (int j = 0; j < VL; j++, to += GEMM_MR)
+                memcpy(to, &r[j], GEMM_MR * sizeof(float));
+        }
+#endif
+        for (; p < k; p++)
             for (int r = 0; r < mr; r++) *to++ = a[(i + r) * lda + p];
         i += mr;
     }
@@ -158,8 +176,10 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
 {
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
-        for (int64_t p = 0; p < k; p++)
-            for (int r = 0; r < mr; r++) *to++ = a[p * lda + i + r];
+        if (mr == GEMM_MR)
+            for (int64_t p = 0; p < k; p++, to += GEMM_MR) memcpy(to, a + p * lda + i, GEMM_MR * sizeof(float));
+        else
+            for (int64_t p = 0; p < k; p++, to += mr) memcpy(to, a + p * lda + i, (size_t)mr * sizeof(float));
         i += mr;
     }
 }
