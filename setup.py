@@ -81,8 +81,9 @@ class build_ext(setuptools_build_ext):
         omp_flags, omp_link = ([], []) if switched_on("NNCORE_NO_OPENMP") else self.openmp()
         if not omp_link:
             name += "-serial"
-        recorded = " ".join([name, *C_FLAGS, *c_flags, *omp_flags])
-        recorded += "".join(f"; {isa} {' '.join(flags)}" for isa, flags in ISA_FLAGS[ARCHITECTURE].items() if flags)
+        record = {"kind": name, "flags": " ".join([*C_FLAGS, *c_flags]), "OpenMP": " ".join(omp_flags) or "none",
+                  **{isa: " ".join(flags) for isa, flags in ISA_FLAGS[ARCHITECTURE].items() if flags}}
+        recorded = "\\n".join(f"{key}: {value}" for key, value in record.items())
 
         flags_of = {self.cythonized(ext): ["-O2" if name.startswith("release") else "-O1", "-Wno-unused-function"]}
         for source in sorted(HERE.glob("csrc/*.c")):

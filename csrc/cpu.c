@@ -7,10 +7,16 @@
 #include <string.h>
 #include "kernels/kernels.h"
 
-#ifndef NN_BUILD_FLAGS
-#define NN_BUILD_FLAGS "unknown flags"
+/* How this was built, for `python -m nncore info`: lines of `name: value`. setup.py gives the flags. */
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
 #endif
-const char *const nn_build = "C compiler " __VERSION__ "; " NN_BUILD_FLAGS;
+#ifndef NN_BUILD_FLAGS
+#define NN_BUILD_FLAGS "unknown"
+#endif
+const char *const nn_build = "compiler: " COMPILER "\n" NN_BUILD_FLAGS;
 
 extern const nn_kernels nn_kernels_baseline;
 const nn_kernels *nn_k = &nn_kernels_baseline;
