@@ -98,8 +98,11 @@ int nn_op_cross_entropy(const nn_call *c)
     softmax_args a = {.y = (float *)c->v[0].p, .scale = (float *)c->v[1].p, .rz = (float *)c->v[2].p, .what = ENTROPY};
     int status = entropy_operands(&a, c, 3);
     if (status) return status;
-    if (a.c == 0) /* no classes: every label is ignored, or the sums are empty */
-        for (int k = 0; k < 3; k++) memset(c->v[k].p, 0, (size_t)a.b * sizeof(float));
+    if (a.c == 0) { /* no classes: every label is ignored, or the sums are empty */
+        nn_k->fill(a.y, 0, a.b);
+        nn_k->fill(a.scale, a.label ? 0 : 1, a.b);
+        nn_k->fill(a.rz, 0, a.b);
+    }
     return run(&a, 0.6);
 }
 
