@@ -48,7 +48,8 @@ INLINE vf reduce_row(const int kind, const float *x, vf mean, int64_t r)
         x += n, r -= n;
     }
     for (; r >= VL; x += VL, r -= VL) total = reduce_step(kind, total, vload(x), mean);
-    if (r > 0) total = reduce_join(kind, total, vsel(vlanes(r), reduce_step(kind, empty, vload(x), mean), empty));
+    if (r > 0) /* what stands in for the lanes beyond adds nothing */
+        total = reduce_step(kind, total, vload_n(x, r, kind == NN_SQDEV ? mean : empty), mean);
     return total;
 }
 
@@ -125,35 +126,34 @@ static void reduce_columns(float *y, const float *x, const float *mean, int kind
     }
 }
 
-/* Integers in the order of the floats (of their negatives for NN_MIN), -0 equal to 0, NaN above all. No float gives INT_MIN. */
-INLINE vi argmax_key(vf x, vi flip)
+/* Where the largest (smallest) element of a row stands first, given its value m: NaN if there is one. */
+INLINE int64_t argmax_find(const float *x, float max, int64_t r)
 {
-    vf z = (vf)((vi)(x + vset(0)) ^ flip) + vset(0);
-    vi bits = (vi)z;
-    return visel(x != x, viset(INT32_MAX), bits ^ ((bits >> 31) & INT32_MAX));
+    const vf m = vset(max);
+    int64_t k = 0;
+    for (; k + VL < r; k += VL) {
+        int lane = vfirst(max == max ? vload(x + k) == m : vload(x + k) != vload(x + k));
+        if (lane < VL) return k + lane;
+    }
+    return k + vfirst(max == max ? vload(x + k) == m : vload(x + k) != vload(x + k));
 }
 
 /* y[o] = where the largest (NN_MIN: smallest) of each row of x[o,r] stands first, r > 0. */
 static void argmax_rows(int64_t *y, const float *x, int kind, int64_t o, int64_t r)
 {
-    const vi lane = V_IOTA, flip = viset(kind == NN_MIN ? INT32_MIN : 0);
-    for (int64_t j = 0; j < o; j++, x += r) {
-        vi best = viset(INT32_MIN), at = viset(0);
-        for (int64_t k = 0; k < r; k += VL) {
-            vi key = argmax_key(vload(x + k), flip);
-            if (r - k < VL) key = visel(vlanes(r - k), key, viset(INT32_MIN));
-            vi more = key > best;
-            best = visel(more, key, best);
-            at = visel(more, lane + (int32_t)k, at);
-        }
-        UNROLL for (int h = VL / 2; h; h /= 2) {
-            vi other = __builtin_shuffle(best, lane ^ h), place = __builtin_shuffle(at, lane ^ h);
-            vi more = (other > best) | ((other == best) & (place < at));
-            best = visel(more, other, best);
-            at = visel(more, place, at);
-        }
-        y[j] = at[0];
+    float max[VL];
+    for (int64_t j = 0; j < o; j += VL) {
+        int64_t n = o - j < VL ? o - j : VL;
+        reduce_rows(max, x + j * r, 0, kind, 0, 1, n, r);
+        for (int64_t q = 0; q < n; q++) y[j + q] = argmax_find(x + (j + q) * r, max[q], r);
     }
+}
+
+/* Integers in the order of the floats (of their negatives for NN_MIN), -0 equal to 0, NaN above all. No float gives INT_MIN. */
+INLINE vi argmax_key(vf x, vi flip)
+{
+    vi bits = (vi)((vf)((vi)x ^ flip) + vset(0));
+    return visel(x != x, viset(INT32_MAX), bits ^ ((bits >> 31) & INT32_MAX));
 }
 
 /* y[i]: the same for the columns of x[r,i], rows ld apart. */

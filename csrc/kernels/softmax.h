@@ -16,7 +16,7 @@ INLINE int64_t softmax_group(int64_t c)
 /* x[0 .. VL) - m, lanes from n on as if x were -inf there. */
 INLINE vf softmax_shifted(const float *x, vf m, int64_t n)
 {
-    return n < VL ? vsel(vlanes(n), vload(x), vset(-INFINITY)) - m : vload(x) - m;
+    return (n < VL ? vload_n(x, n, vset(-INFINITY)) : vload(x)) - m;
 }
 
 INLINE vf softmax_max(const float *x, int64_t rows, int64_t c)
