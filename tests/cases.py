@@ -101,7 +101,7 @@ class Unary:
 
 
 SIZES = [0, 1, 3, 15, 16, 17, 31, 32, 33, 67]
-WIDE = tuple(sign * m * 10.0**e for e in range(-38, 38, 2) for m in (1.0, 3.7) for sign in (1, -1))
+WIDE = tuple(sign * m * 10.0**e for e in range(-36, 38, 2) for m in (1.0, 3.7) for sign in (1, -1))
 MIDDLE = tuple(i / 16 + 1 / 97 for i in range(-320, 321))
 UNARIES = {
     "neg": Unary(points=WIDE, ulps=0), "abs": Unary(kinks=(0,), points=WIDE, ulps=0),

@@ -8,6 +8,7 @@ import pytest
 import nncore
 from cases import CASES, rounded
 from closeness import assert_close, to_numpy
+from guards import check_guard, poison
 from nncore.reference import REFERENCE, Array, array, gradients
 
 OPS = {"slice": lambda x, index: x[index]}
@@ -49,18 +50,32 @@ def test_op(isa, number):
 def check(case, outputs, dy, dx):
     tensors = [None if x is None else nncore.tensor(to_numpy(array(x)), requires_grad=i in case.wanted)
                for i, x in enumerate(case.inputs)]
+    gradients = [nncore.tensor(to_numpy(d)) for d in dy]
+    poison(*((y.shape, "float32") for y in outputs))
     result = called(OPS[case.op], case)(*tensors)
     results = result if isinstance(result, list) else [result]
     assert len(results) == len(outputs)
     for y, e in zip(results, outputs):
+        check_guard(y.array, case.op)
         assert_close(y.numpy(), e, case.ulps, case.terms, case.op)
-    for y, d in zip(results, dy):
+    poison(*((x.shape, "float32") for x in dx))
+    for y, d in zip(results, gradients):
         if case.wanted and y.requires_grad:
-            y.backward(nncore.tensor(to_numpy(d)))
+            y.backward(d)
     for i, e in zip(case.wanted, dx):
+        what = f"{case.op}: gradient of input {i}"
         grad = tensors[i].grad
-        got = np.zeros(e.shape, "f4") if grad is None and not any(e.flat) else grad.numpy()
-        assert_close(got, e, 0, case.gradient_terms, f"{case.op}: gradient of input {i}")
+        if grad is not None:
+            check_guard(grad.array, what)
+        assert_close(np.zeros(e.shape, "f4") if grad is None and not any(e.flat) else grad.numpy(), e, 0,
+                     case.gradient_terms, what)
+
+
+def test_guards_see(isa):
+    """That the blocks of outputs are in fact the poisoned ones."""
+    x = nncore.tensor(np.ones((5, 7), "f4"))
+    poison(((5, 7), "float32"))
+    assert check_guard(nncore.ops.exp(x).array, "exp")
 
 
 def test_every_op_has_a_case_and_a_reference():

@@ -113,8 +113,10 @@ def test_cross_entropy(reduction, smoothing, weighted):
     ("SGD", {"lr": 0.1}), ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ("Adam", {}), ("Adam", {"lr": 0.1, "weight_decay": 0.1, "betas": (0.5, 0.9)}),
+    ("Adam", {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.5)}), ("Adam", {"maximize": True, "weight_decay": 0.1}),
     ("AdamW", {}), ("AdamW", {"lr": 0.1, "weight_decay": 0.5}),
     ("RMSprop", {}), ("RMSprop", {"centered": True, "momentum": 0.5, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.1, "amsgrad": True, "maximize": True}), ("SGD", {"maximize": True, "momentum": 0.9}),
     ("Adagrad", {}), ("Adagrad", {"lr_decay": 0.5, "initial_accumulator_value": 0.1, "weight_decay": 0.1}),
 ])
 def test_optimizers(name, options):

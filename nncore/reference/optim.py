@@ -6,23 +6,25 @@ import math
 
 
 class Optimizer:
-    """Holds one dictionary of state per element and the number of steps so far."""
+    """Holds one dictionary of state per element and the number of steps so far. maximize: climb, along -g."""
 
-    def __init__(self, n):
+    def __init__(self, n, maximize=False):
         self.state = [{} for _ in range(n)]
         self.steps = 0
+        self.sign = -1.0 if maximize else 1.0
 
     def step(self, w, g):
         self.steps += 1
         for i, state in enumerate(self.state):
-            w[i] = self.update(w[i], g[i], state)
+            w[i] = self.update(w[i], self.sign * g[i], state)
 
 
 class SGD(Optimizer):
     """m = momentum m + (1 - dampening) g, m = g at first; w -= lr m. Nesterov: w -= lr (g + momentum m)."""
 
-    def __init__(self, n, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
-        super().__init__(n)
+    def __init__(self, n, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
+                 maximize=False):
+        super().__init__(n, maximize)
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
         self.weight_decay, self.nesterov = weight_decay, nesterov
 
@@ -36,12 +38,15 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """m, v = running means of g and g^2, divided by 1 - beta^t; w -= lr m / (sqrt v + eps). Kingma, Ba 2014."""
+    """m, v = running means of g and g^2, divided by 1 - beta^t; w -= lr m / (sqrt v + eps). Kingma, Ba 2014.
+
+    amsgrad: the largest v so far takes the place of v. Reddi, Kale, Kumar 2018.
+    """
     decoupled = False
 
-    def __init__(self, n, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        super().__init__(n)
-        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+    def __init__(self, n, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False):
+        super().__init__(n, maximize)
+        self.lr, self.betas, self.eps, self.weight_decay, self.amsgrad = lr, betas, eps, weight_decay, amsgrad
 
     def update(self, w, g, state):
         beta1, beta2 = self.betas
@@ -51,6 +56,8 @@ class Adam(Optimizer):
             g += self.weight_decay * w
         m = state["m"] = beta1 * state.get("m", 0.0) + (1 - beta1) * g
         v = state["v"] = beta2 * state.get("v", 0.0) + (1 - beta2) * g * g
+        if self.amsgrad:
+            v = state["largest"] = max(v, state.get("largest", 0.0))
         m /= 1 - beta1 ** self.steps
         v /= 1 - beta2 ** self.steps
         return w - self.lr * m / (math.sqrt(v) + self.eps)
@@ -60,16 +67,17 @@ class AdamW(Adam):
     """Adam whose weight decay acts on the weight, not on the gradient. Loshchilov, Hutter 2017."""
     decoupled = True
 
-    def __init__(self, n, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
-        super().__init__(n, lr, betas, eps, weight_decay)
+    def __init__(self, n, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, maximize=False):
+        super().__init__(n, lr, betas, eps, weight_decay, amsgrad, maximize)
 
 
 class RMSprop(Optimizer):
     """v = running mean of g^2; w -= lr g / (sqrt v + eps). Centered: v less the square of the running mean of g.
     Momentum: m = momentum m + g / (...), w -= lr m. Hinton 2012; centered: Graves 2013."""
 
-    def __init__(self, n, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
-        super().__init__(n)
+    def __init__(self, n, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False,
+                 maximize=False):
+        super().__init__(n, maximize)
         self.lr, self.alpha, self.eps = lr, alpha, eps
         self.weight_decay, self.momentum, self.centered = weight_decay, momentum, centered
 
@@ -88,8 +96,9 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """v = sum of g^2; w -= lr / (1 + (t - 1) lr_decay) g / (sqrt v + eps). Duchi, Hazan, Singer 2011."""
 
-    def __init__(self, n, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10):
-        super().__init__(n)
+    def __init__(self, n, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
+                 maximize=False):
+        super().__init__(n, maximize)
         self.lr, self.lr_decay, self.weight_decay = lr, lr_decay, weight_decay
         self.initial_accumulator_value, self.eps = initial_accumulator_value, eps
 
