@@ -73,7 +73,12 @@ def ask_workers(options, threads, record, figures):
             if not found:
                 continue
             title = f"{question}, {threads} thread{'s' if threads > 1 else ''}"
-            print("\n" + (table.limits(title, found) if question == "probe" else table.results(title, found, options.peers)))
+            if question == "probe":
+                print("\n" + table.limits(title, found))
+            else:
+                print("\n" + table.results(title, found, [p for p in options.peers if p not in FORCED]))
+                if any(p in r.samples for r in found for p in FORCED):
+                    print("\n" + table.results(title, found, FORCED))
             for r in found:
                 for note in dict.fromkeys(r.notes):
                     print(f"  {r.case.name}: {note}")

@@ -66,7 +66,7 @@ class Worker:
         self.process = subprocess.Popen(
             [self.python, "-P", "-c", START, module, "--threads", str(self.threads)], env=env, cwd=tempfile.gettempdir(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
-            preexec_fn=lambda: len(cpus) > self.threads and os.sched_setaffinity(0, cpus[:self.threads]))
+            preexec_fn=lambda: len(machine.affinity()) > self.threads and os.sched_setaffinity(0, cpus[:self.threads]))
         try:
             self.hello = self.read()
         except WorkerDied as e:
