@@ -2,7 +2,7 @@
 import numpy as np
 
 import nncore
-from nncore import _core, nn, ops
+from nncore import _core, data, nn, ops
 
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 
@@ -113,7 +113,7 @@ def train_step(sizes, activation, dropout, batch, loss):
 
 def epoch(sizes, batch, folder, count):
     from ..mlp import mnist
-    loader = nncore.data.DataLoader(*mnist(folder, count), batch_size=batch, shuffle=True)
+    loader = data.DataLoader(*mnist(folder, count), batch_size=batch, shuffle=True)
     model, loss_function = net(sizes, "relu"), nn.CrossEntropyLoss()
     optimizer = nncore.optim.Adam(model.parameters(), lr=1e-3)
 
