@@ -1,6 +1,7 @@
 """python -m bench [question ...]: prints a table per question and number of threads, then the figures asked for."""
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ def parse(argv):
     parser.add_argument("--cases", default="", help="only cases whose name contains this")
     parser.add_argument("--rounds", type=int, help="turns each engine takes (default 11, quick 3)")
     parser.add_argument("--ms", type=float, help="length of one sample (default 20, quick 4)")
+    parser.add_argument("--compile", choices=("none", "steps", "all"), default="steps",
+                        help="what torch.compile is tried on: nothing, training steps, or elementwise functions too (minutes)")
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="raw samples, versions and machine")
     options = parser.parse_args(argv)
@@ -90,6 +93,7 @@ def ask_workers(options, threads, record, figures):
 
 def main(argv=None):
     options = parse(argv)
+    os.environ["NNCORE_BENCH_COMPILE"] = options.compile
     facts = machine.describe()
     commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
     record = {"machine": facts, "commit": commit, "python": sys.version.split()[0], "command": sys.argv[1:], "date": time.strftime("%F %T"),

@@ -63,7 +63,11 @@ class Result:
         return min(t for t in theirs if t) / min(m for m in mine if m), median(pairs)
 
 
-def verdict(by_min, by_median, floor):
+def verdict(by_min, by_median, floor, missing=(), wrong=()):
+    if wrong:
+        return "WRONG RESULTS"
+    if by_min >= floor and by_median >= floor and missing:
+        return "reached, but incomplete"
     if by_min >= floor and by_median >= floor:
         return "reached"
     if by_min >= floor:
@@ -75,10 +79,11 @@ def judge(figure, results, threads):
     """The figure's line as a dict: the worst case by median, its ratios, the verdict; None if the figure is not meant here."""
     if figure.threads is not None and figure.threads != threads:
         return None
-    worst, missing, absent = None, [], set(figure.peers)
+    worst, missing, absent, wrong = None, [], set(figure.peers), []
     for r in results:
         if not r.case.name.startswith(figure.cases):
             continue
+        wrong += [r.case.name] if any("DISAGREE" in note for note in r.notes) else []
         ratios = [q for q in map(r.ratio, figure.peers) if q]
         absent -= {p for p in figure.peers if r.ratio(p)}
         if not ratios:
@@ -91,4 +96,4 @@ def judge(figure, results, threads):
         return {"figure": figure.text, "threads": threads, "verdict": "not measured"} if missing else None
     (by_min, by_median), name = worst
     return {"figure": figure.text, "threads": threads, "floor": figure.floor, "worst": name, "by_min": by_min,
-            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor), "missing": missing, "absent": sorted(absent)}
+            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor, missing, wrong), "wrong": wrong, "missing": missing, "absent": sorted(absent)}

@@ -181,13 +181,13 @@ class Workers:
 
 
 def disagreements(case, checks):
-    """Notes on engines whose result differs from nncore's (or from the first engine's): they did not do the same work."""
+    """A note if engines' results differ from nncore's (or the first engine's): they did not do the same work."""
     checks = {e: c for e, c in checks.items() if c and e != "limit"}
     if case.tolerance is None or len(checks) < 2:
         return []
     judge = "nncore" if "nncore" in checks else next(iter(checks))
-    want, notes = checks[judge], []
+    want, others = checks[judge], []
     for engine, got in checks.items():
         if not all(abs(g - w) <= case.tolerance * (abs(want[1]) + 1e-6) for g, w in zip(got, want)):
-            notes.append(f"{engine} and {judge} DISAGREE: mean, rms {got[0]:.6g}, {got[1]:.6g} against {want[0]:.6g}, {want[1]:.6g}")
-    return notes
+            others.append(f"{engine} {got[0]:.6g}, {got[1]:.6g}")
+    return [f"results DISAGREE (mean, rms): {judge} {want[0]:.6g}, {want[1]:.6g} but {'; '.join(others)}"] if others else []

@@ -26,7 +26,7 @@ def cases(quick):
             found.append(Case(f"math {name}, {n}", "activation", {"name": name, "n": n}, limit=pass_over(n, 1, 1)))
     for b, c in ((128, 10), (128, 1000)):
         for name in ROWS:
-            found.append(Case(f"{name}, {b}x{c}", "rows", {"name": name, "b": b, "c": c}, limit=pass_over(b * c, 1, 1)))
+            found.append(Case(f"{name.replace('_grad', ' and grad')}, {b}x{c}", "rows", {"name": name, "b": b, "c": c}, limit=pass_over(b * c, 1, 1)))
     for name in REDUCTIONS:
         for axis in (0, 1, None):
             found.append(Case(f"{name} of 1000x1000 over {'all' if axis is None else f'axis {axis}'}", "reduce",

@@ -72,6 +72,7 @@ def figures(judged):
             got = f"worst {j['by_min']:.2f} by min, {j['by_median']:.2f} by median: {j['worst']}"
             got += f" (without {', '.join(j['absent'])})" if j["absent"] else ""
             got += f" ({len(j['missing'])} cases not measured)" if j["missing"] else ""
+            got += f" ({len(j['wrong'])} cases with another result than the peers)" if j["wrong"] else ""
         rows.append([j["figure"], where, j["verdict"], got])
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, (max(len(x[i]) for x in rows) for i in range(4)))).rstrip()
                      for r in rows) if rows else ""

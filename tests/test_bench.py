@@ -41,6 +41,9 @@ def test_figure_takes_the_worst_case_and_the_fastest_peer():
     judged = judge(figure, found, 1)
     assert (judged["worst"], judged["by_min"], judged["verdict"]) == ("NN 2", 0.9, "NOT REACHED")
     assert judge(figure, found[:1], 1)["verdict"] == "reached"
+    assert judge(figure, [found[0], result("NN 3", torch={"a": [1.0]})], 1)["verdict"] == "reached, but incomplete"
+    found[0].notes.append("results DISAGREE")
+    assert judge(figure, found[:1], 1)["verdict"] == "WRONG RESULTS"
     assert judge(figure, found, 2) is None
     assert judge(figure, [result("NN 3", torch={"a": [1.0]})], 1)["verdict"] == "not measured"
 
@@ -48,7 +51,8 @@ def test_figure_takes_the_worst_case_and_the_fastest_peer():
 def test_engines_that_compute_something_else_are_named():
     case = Case("x", "kind", {})
     assert disagreements(case, {"nncore": [1.0, 2.0], "torch": [1.0, 2.0001]}) == []
-    assert "torch and nncore DISAGREE" in disagreements(case, {"nncore": [1.0, 2.0], "torch": [1.1, 2.0]})[0]
+    note, = disagreements(case, {"nncore": [1.0, 2.0], "torch": [1.1, 2.0], "jax": [1.0, 2.0]})
+    assert "DISAGREE" in note and "torch" in note and "jax" not in note
     assert disagreements(case, {"nncore": [1.0, 2.0], "torch": [float("nan"), 2.0]})
 
 

@@ -2,7 +2,7 @@
 import numpy as np
 
 import nncore
-from nncore import _core, data, nn, ops
+from nncore import _core, data, losses, nn, ops
 
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 
@@ -55,11 +55,11 @@ def rows(name, b, c):
 
     def cross_entropy_grad():
         leaf.grad = None
-        ops.cross_entropy(leaf, t).backward()
+        losses.cross_entropy(leaf, t).backward()
         return leaf.grad
 
     work = {"softmax": lambda: ops.softmax(x), "log_softmax": lambda: ops.log_softmax(x),
-            "cross_entropy": lambda: ops.cross_entropy(x, t)}.get(name)
+            "cross_entropy": lambda: losses.cross_entropy(x, t)}.get(name)
     return {"plain": Timed(work, context=quiet) if work else Timed(cross_entropy_grad)}
 
 

@@ -1,6 +1,6 @@
 """PyTorch at its best: eager with the fused and the multi-tensor optimizer, out= variants, and torch.compile.
 
-NNCORE_BENCH_COMPILE: none, steps (default: whole training steps) or all (elementwise functions too; minutes of C++).
+NNCORE_BENCH_COMPILE, from `--compile`, says what torch.compile is tried on: it takes seconds of C++ a case.
 """
 import os
 
