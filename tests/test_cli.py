@@ -146,7 +146,7 @@ def test_progress_bar_on_a_terminal():
         pass
     os.close(main)
     assert process.wait(timeout=60) == 0
-    assert b"[" in seen and b"=>" in seen and b"\r\x1b[K" in seen
+    assert b"=" * 24 in seen and b"\r\x1b[K" in seen
     assert re.search(rb"test accuracy [01]\.\d{4}\r\n$", seen)
 
 

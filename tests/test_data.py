@@ -163,7 +163,7 @@ def server(tmp_path):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
         yield folder, f"http://127.0.0.1:{running.server_port}/", requests
         running.shutdown()
@@ -374,7 +374,8 @@ def test_the_data_are_not_copied():
 
 @pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "f8", "?"])
 def test_standardizer_per_feature(dtype):
-    x = (np.random.default_rng(0).random((5000, 3, 2)) * [[2, 200], [2, 100], [3, 4]]).astype(dtype)
+    x = np.random.default_rng(0).random((5000, 3, 2)) * [[2, 200], [2, 100], [3, 4]]
+    x = x > 1 if dtype == "?" else x.astype(dtype)
     s = Standardizer().fit(x)
     assert s.mean.shape == s.std.shape == s.scale.shape == (3, 2)
     np.testing.assert_allclose(s.mean, x.mean(0, dtype=np.float64), rtol=1e-6)

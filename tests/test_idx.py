@@ -87,7 +87,7 @@ def test_any_bytes_give_an_array_or_a_value_error(tmp_path_factory, data, head, 
 
 @settings(max_examples=200, deadline=None)
 @given(position=st.integers(0, 10**9), value=st.integers(0, 255))
-def test_one_wrong_byte_never_passes_silently_in_gzip(tmp_path_factory, position, value):
+def test_one_wrong_byte_never_gives_wrong_numbers_in_gzip(tmp_path_factory, position, value):
     whole = bytearray(gzip.compress(BODY, mtime=0))
     position = position % (len(whole) - 10) + 10  # behind gzip's header, which holds nothing but a name and a time
     if whole[position] == value:
@@ -95,5 +95,7 @@ def test_one_wrong_byte_never_passes_silently_in_gzip(tmp_path_factory, position
     whole[position] = value
     path = tmp_path_factory.mktemp("idx") / "f"
     path.write_bytes(whole)
-    with pytest.raises(ValueError):
-        idx.read(path)
+    try:
+        assert (idx.read(path) == np.arange(60).reshape(3, 4, 5)).all()  # the bits that pad the last byte say nothing
+    except ValueError:
+        pass

@@ -1,5 +1,6 @@
 """`python -m nncore train`: a multilayer perceptron on the bundled digits, MNIST or Fashion-MNIST."""
 import argparse
+import math
 import os
 import sys
 import time
@@ -132,7 +133,7 @@ def _train(model, train, watch, test, a):
     _say(f"nncore {__version__}, {_core.isa_current()}, {_amount(get_num_threads(), 'thread')}")
     _say(f"{a.dataset}: {train.samples} samples to train on, {watch.samples if watch else 0} to validate, "
          f"{test.samples} to test")
-    weights = sum(p.numpy().size for p in model.parameters())
+    weights = sum(math.prod(p.shape) for p in model.parameters())
     _say(f"layers {'-'.join(str(n) for n in _widths(model))}, {weights} weights, "
          f"dropout {a.dropout}, Adam, batches of {a.batch_size}\n")
     epoch = 0
