@@ -1,7 +1,6 @@
 """`python -m nncore train` and `python -m nncore info`."""
 import argparse
 import os
-import platform
 import sys
 
 
@@ -19,27 +18,11 @@ def main(arguments=None):
     if parsed.command == "train":
         return command.run(parsed)
     if parsed.command == "info":
-        print(info())
+        from .info import report
+        print(report())
     else:
         parser.print_help()
     return 0
-
-
-def info():
-    """Version, instruction sets, threads with the reasons for their number, and the build, one `name: value` a line."""
-    from . import _core, threads
-    from ._version import __version__
-
-    chosen, reasons = threads.decide()
-    rows = [
-        ("nncore", __version__),
-        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("instruction set", f"{_core.isa_current()} (available: {', '.join(_core.isa_available())})"),
-        ("threads", f"{_core.get_num_threads()} (of {chosen} by default)"),
-    ]
-    rows += [("  because", reason) for reason in reasons]
-    rows += [(f"build {name}", value) for name, value in _core.build_info().items()]
-    return "\n".join(f"{name + ':':18}{value}" for name, value in rows)
 
 
 def _exit():

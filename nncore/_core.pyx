@@ -113,6 +113,11 @@ def isa_select(name=None):
         raise ValueError(f"instruction set {name!r} is not available on this CPU; available: {', '.join(isa_names())}")
 
 
+def build_flags():
+    """Compiler and flags this was built with."""
+    return nn_build.decode()
+
+
 def threads_init(int affinity, int quota, int cores):
     nn_threads_init(affinity, quota, cores)
 

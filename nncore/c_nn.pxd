@@ -50,6 +50,7 @@ cdef extern from "nn.h" nogil:
     void nn_memory_trim()
     void nn_memory_reset_peak()
     void nn_memory_fail_after(int64_t n)
+    const char *nn_build
     int nn_isa_count()
     const char *nn_isa_name(int i)
     int nn_isa_supported(int i)

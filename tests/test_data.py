@@ -334,6 +334,7 @@ def test_nan_passes():
     (ValueError, r"inputs \(3, 2\) and targets \(4,\) differ", dict(inputs=np.zeros((3, 2)), targets=np.zeros(4))),
     (ValueError, "no samples", dict(inputs=np.zeros((0, 2)))),
     (ValueError, "no samples", dict(inputs=[])),
+    (ValueError, "at most 5", dict(inputs=np.zeros((2, 1, 1, 1, 1, 1)))),
     (ValueError, "single number", dict(inputs=3.0)),
     (ValueError, "single number", dict(inputs=[1.0], targets=1)),
     (ValueError, "batch_size is 0", dict(inputs=[1.0], batch_size=0)),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _core
+from ..random import Generator, default_generator
 from ..tensor import Tensor
 from .scaling import Standardizer
 
@@ -23,8 +24,8 @@ class DataLoader:
     """Yields the samples of one epoch in batches, each time it is iterated.
 
     inputs: array [n, ...]: floats become float32, bytes (uint8) and bools become float32 a batch at a time, other
-        integers int64. Tensors and nested lists are accepted too. Nothing is copied that is float32, uint8 or int64 and
-        contiguous already: the loader reads the caller's array, so leave that unchanged.
+        integers int64, or float32 if they are scaled. Tensors and nested lists are accepted too. Nothing is copied that
+        is float32, uint8 or int64 and contiguous already: the loader reads the caller's array, so leave that unchanged.
     targets: array [n, ...]: integers are labels and become int64; floats and bools become float32. May be missing.
     batch_size: samples in a batch; the last one of an epoch may be smaller, or is left out with drop_last.
     shuffle: a new random order every epoch. It depends on `seed` and the number of the epoch; without a seed, on
@@ -40,7 +41,7 @@ class DataLoader:
 
     def __init__(self, inputs, targets=None, batch_size=32, shuffle=False, drop_last=False, seed=None, *, rows=None,
                  scale=None, shift=None, transform=None):
-        inputs = _inputs(inputs)
+        inputs = _inputs(inputs, scale is not None or shift is not None or isinstance(transform, Standardizer))
         n = len(inputs)
         if n == 0:
             raise ValueError(f"DataLoader: no samples in inputs {inputs.shape}")
@@ -70,7 +71,7 @@ class DataLoader:
         self._count = n if rows is None else len(self._rows)
         if drop_last and self._count < batch_size:
             raise ValueError(f"DataLoader: drop_last leaves nothing of {self._count} samples, batch_size {batch_size}")
-        self._state = None if seed is None else _core.random_state(seed)
+        self._state = (default_generator if seed is None else Generator(seed)).state
         self._order = None if shuffle else _core.borrow(np.arange(n) if rows is None else self._rows)
 
     def __len__(self):
@@ -87,7 +88,7 @@ class DataLoader:
         if order is None:  # drawn here, not at the first batch: two iterators begun in turn get their orders in turn
             order = _core.permutation(self._count, self._state)
             if self._rows is not None:
-                order = _core.borrow(self._rows[np.asarray(order)])
+                order = _core.borrow(self._rows[order.numpy()])
         return self._batches(order)
 
     def _batches(self, order):
@@ -104,22 +105,19 @@ class DataLoader:
 
 
 class _Source:
-    """An array of samples, seen as a matrix [n, features], and how its rows become a batch."""
+    """An array of samples, read where it lies, and how its rows become a batch."""
 
     def __init__(self, array, scale, shift):
-        self.shape = array.shape[1:]
-        self.matrix = _core.borrow(array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0))
-        self.scale, self.shift = scale, shift
+        self.array, self.scale, self.shift = _core.borrow(array), scale, shift
 
     def gather(self, order, start, count):
         """y[b, ...] = x[order[start + b], ...] * scale + shift"""
-        y = _core.gather_rows(self.matrix, order, start, count, self.scale, self.shift)
-        return Tensor(y.reshape((count, *self.shape)))
+        return _core.make_tensor(_core.gather_rows(self.array, order, start, count, self.scale, self.shift))
 
 
-def _inputs(data):
+def _inputs(data, scaled):
     x = _numbers(data, "inputs")
-    if x.dtype.kind == "f":
+    if x.dtype.kind == "f" or (scaled and x.dtype.kind in "iu" and x.dtype != np.uint8):
         return np.ascontiguousarray(x, np.float32)
     if x.dtype.kind == "b" or x.dtype == np.uint8:
         return np.ascontiguousarray(x).view(np.uint8)
@@ -137,6 +135,8 @@ def _numbers(data, what):
         raise TypeError(f"DataLoader: {what} of dtype {x.dtype} are not real numbers")
     if x.ndim == 0:
         raise ValueError(f"DataLoader: {what} are a single number, expected an array [n, ...]")
+    if x.ndim > 5:
+        raise ValueError(f"DataLoader: {what} {x.shape} have {x.ndim} dimensions, at most 5 are possible")
     return x
 
 
@@ -156,7 +156,7 @@ def _factor(value, missing, inputs, name):
             array = np.broadcast_to(array, inputs.shape[1:])
         except ValueError:
             raise ValueError(f"DataLoader: {name} {array.shape} does not fit samples {inputs.shape[1:]}") from None
-    return _core.borrow(np.ascontiguousarray(array, np.float32).reshape(-1))
+    return _core.from_buffer(np.ascontiguousarray(array, np.float32).reshape(-1))
 
 
 def _row_numbers(rows, n):

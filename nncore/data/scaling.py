@@ -65,7 +65,7 @@ class Standardizer:
         """(x - mean) / std of an array or a tensor [..., sample shape]: float32, or a tensor of it."""
         scale, shift = self.factors()
         if hasattr(x, "requires_grad"):  # a Tensor: differentiable, like any other arithmetic
-            from .. import tensor
+            from ..tensor import tensor
             return x * tensor(scale) + tensor(shift)
         return np.asarray(x, np.float32) * scale + shift
 
@@ -75,7 +75,7 @@ class Standardizer:
         """What `self(x) = y` came from: y * std + mean."""
         self.factors()
         if hasattr(y, "requires_grad"):
-            from .. import tensor
+            from ..tensor import tensor
             return y * tensor(self.std) + tensor(self.mean)
         return np.asarray(y, np.float32) * self.std + self.mean
 

@@ -1,5 +1,5 @@
 """One pass of a classifier over its data: to learn, or to be judged."""
-from .. import no_grad
+from ..autograd import no_grad
 
 
 def train_epoch(model, loader, loss_function, optimizer, on_batch=None):

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _core, get_num_threads, losses, manual_seed, nn, optim, set_num_threads
+from .. import _core, losses, nn, optim
 from .._version import __version__
 from ..data import DataLoader, Standardizer, digits, fashion_mnist, mnist, split_rows
 from ..progress import Progress
+from ..random import manual_seed
 from . import EarlyStopping, evaluate, train_epoch
 
 
@@ -82,7 +83,7 @@ def run(arguments):
         print("interrupted while reading the data", file=sys.stderr)
         return 130
     if arguments.threads:
-        set_num_threads(arguments.threads)
+        _core.set_num_threads(arguments.threads)
     manual_seed(arguments.seed)
     try:
         loaders = _loaders(data, arguments)
@@ -130,7 +131,7 @@ def _model(data, a):
 def _train(model, train, watch, test, a):
     optimizer = optim.Adam(model.parameters(), lr=a.lr)
     stopping = EarlyStopping(a.patience) if a.patience else None
-    _say(f"nncore {__version__}, {_core.isa_current()}, {_amount(get_num_threads(), 'thread')}")
+    _say(f"nncore {__version__}, {_core.isa_current()}, {_amount(_core.get_num_threads(), 'thread')}")
     _say(f"{a.dataset}: {train.samples} samples to train on, {watch.samples if watch else 0} to validate, "
          f"{test.samples} to test")
     weights = sum(math.prod(p.shape) for p in model.parameters())
@@ -184,7 +185,7 @@ def _save(model, path):
     """Writes the weights, all or nothing: under another name first. Returns the file's name."""
     path = path if path.endswith(".npz") else path + ".npz"
     with open(path + ".part", "wb") as file:
-        np.savez(file, **{name: w.numpy() for name, w in model.state_dict().items()})
+        np.savez(file, **model.state_dict())
     os.replace(path + ".part", path)
     return path
 

@@ -1,8 +1,6 @@
 """Ending a training when it does not get better any more, and going back to where it was best (Prechelt, 1998)."""
 import math
 
-import numpy as np
-
 
 class EarlyStopping:
     """Watches one number per epoch, keeps the model's best weights, and says when to stop.
@@ -39,7 +37,7 @@ class EarlyStopping:
         if gain > self.min_delta:
             self.best, self.best_epoch = value, self.epoch
             if model is not None:
-                self._weights = {name: np.array(w.numpy()) for name, w in model.state_dict().items()}
+                self._weights = model.state_dict()
         return self.epoch - (-1 if self.best_epoch is None else self.best_epoch) >= self.patience
 
     def restore(self, model):
