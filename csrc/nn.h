@@ -96,7 +96,7 @@ void nn_memory_trim(void);               /* gives cached blocks back to the syst
 void nn_memory_reset_peak(void);
 void nn_memory_fail_after(int64_t n);    /* test hook: the n-th allocation from here on fails, once; negative: off */
 
-extern const char *const nn_build;       /* compiler and flags this was built with */
+extern const char *const nn_build;       /* what this was built with: lines of `name: value` */
 
 /* Processor (cpu.c): instruction sets compiled in and supported here, best first. */
 int nn_isa_count(void);

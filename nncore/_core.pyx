@@ -114,7 +114,7 @@ def isa_select(name=None):
 
 
 def build_flags():
-    """Compiler and flags this was built with."""
+    """What this was built with: lines of `name: value`."""
     return nn_build.decode()
 
 

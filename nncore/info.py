@@ -16,7 +16,6 @@ def report():
                             + (f" (not on this CPU: {', '.join(lacking)})" if lacking else "")),
         ("threads", f"{_core.get_num_threads()}; by default {default}, the smallest of"),
         *(("", reason) for reason in reasons),
-        ("OpenMP", "yes" if _core.has_openmp() else "no"),
-        *(("" if i else "build", part) for i, part in enumerate(_core.build_flags().split("; "))),
+        *(("" if i else "build", part) for i, part in enumerate(_core.build_flags().split("\n"))),
     ]
     return "\n".join(f"{name + ':' if name else '':17}{value}" for name, value in rows)
