@@ -17,6 +17,7 @@ class SGD(Optimizer):
     """
     op = "sgd"
     layout = ((0, "lr"), (1, "weight_decay"), (3, "momentum"), (4, "dampening"))
+    switches = ("momentum",)
 
     def __init__(self, parameters, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
         if nesterov and (momentum <= 0 or dampening != 0):
@@ -43,7 +44,7 @@ class Adam(Optimizer):
     """
     op = "adam"
     layout = ((0, "lr"), (1, "weight_decay"), (3, ("betas", 0)), (4, ("betas", 1)), (5, "eps"))
-    fixed = ("amsgrad",)
+    switches = ("amsgrad",)
     decoupled = False
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False):
@@ -77,7 +78,7 @@ class RMSprop(Optimizer):
     """
     op = "rmsprop"
     layout = ((0, "lr"), (1, "weight_decay"), (3, "alpha"), (4, "eps"), (5, "momentum"))
-    fixed = ("centered",)
+    switches = ("centered", "momentum")
 
     def __init__(self, parameters, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False,
                  maximize=False):
@@ -99,7 +100,6 @@ class Adagrad(Optimizer):
     """w -= lr / (1 + steps * lr_decay) * g / (sqrt(v) + eps), v the sum of all g^2 so far (Duchi, Hazan and Singer, 2011)."""
     op = "adagrad"
     layout = ((0, "lr"), (1, "weight_decay"), (3, "lr_decay"), (4, "eps"))
-    fixed = ("initial_accumulator_value",)
 
     def __init__(self, parameters, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
                  maximize=False):

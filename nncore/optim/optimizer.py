@@ -22,27 +22,43 @@ class ParameterGroup(dict):
     recorded step, as it is written to where the step reads it."""
 
     def __setitem__(self, name, value):
-        if name in self.get("fixed", ()) and name in self and self[name] != value:
-            raise ValueError(f"{name} decides what state an optimizer keeps and cannot be changed from {self[name]} to {value}")
+        if name in self.get("switches", ()) and bool(value) != bool(self[name]):
+            raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
         super().__setitem__(name, value)
         for segment in self.get("segments", ()):
             segment.write(self)
 
 
 class Segment:
-    """A run of parameters that are stepped together."""
+    """A run of parameters that are stepped together: numbers first .. last-1 of a group, and what the step's call needs."""
 
-    def __init__(self, layout, parameters, start, end, hyper):
-        self.layout, self.parameters, self.start, self.end, self.hyper = layout, parameters, start, end, hyper
+    def __init__(self, group, layout, first, last, hyper):
+        self.layout, self.first, self.last, self.hyper = layout, first, last, hyper
+        self.tensors = group["params"][first:last]
+        self.settle(group)
+        self.write(group)
+
+    def settle(self, group):
+        """Look up where the parameters, their gradients and their state lie."""
+        ends = group.offsets + [group.size]
+        start, end = ends[self.first], ends[self.last]
+
+        def part(array):
+            return None if array is None else _core.flat_slice(array, start, end - start)
+        self.homes = group.homes[self.first:self.last]
+        self.weights, self.grads = part(group.weights), part(group.grads)
+        self.states = tuple(part(s) for s in group.state)
 
     def write(self, group):
         """The group's settings to where the step reads them."""
         values = self.hyper.numpy()
         for i, name in self.layout:
-            value = group
-            for key in name if isinstance(name, tuple) else (name,):
-                value = value[key]
-            values[i] = value
+            key, item = name if isinstance(name, tuple) else (name, None)
+            values[i] = group[key] if item is None else group[key][item]
+
+    @property
+    def steps(self):
+        return int(self.hyper.numpy()[2])
 
 
 class Optimizer:
@@ -51,12 +67,12 @@ class Optimizer:
     parameters: tensors, or dicts with a list under "params" and settings of their own. Subclasses give
         op         name of the step in csrc/ops.inc
         layout     ((index, setting), ...): which setting stands where in the step's `hyper`; 2 counts the steps
-        fixed      settings that cannot change later
+        switches   settings that decide, by being zero or not, what state is kept: that cannot change later
         states(group), flags(group)
     """
     op = None
     layout = ()
-    fixed = ()
+    switches = ()
 
     def __init__(self, parameters, defaults):
         self.defaults = defaults
@@ -117,17 +133,18 @@ class Optimizer:
         group.names = self.states(group)
         group.state = [None if name is None else _core.full(size, start) for name, start in group.names]
         self._move_in(group)
-        hyper = _core.zeros(8, "float64")
-        group["segments"] = [Segment(self.layout, list(range(len(offsets))), 0, size, hyper)]
-        group["segments"][0].write(group)
-        group["fixed"] = self.fixed
+        group["segments"] = [Segment(group, self.layout, 0, len(offsets), _core.zeros(8, "float64"))]
+        group["switches"] = self.switches
 
-    def _move_in(self, group):
-        """The parameters and their gradients into arenas, unless they already lie one behind the other in some."""
+    @staticmethod
+    def _move_in(group):
+        """The parameters and their gradients into arenas of this optimizer."""
         group.weights, group.grads = _core.zeros(group.size), _core.zeros(group.size)
         for p, offset in zip(group["params"], group.offsets):
             p.move_to(_core.flat_slice(group.weights, offset, p.shape), _core.flat_slice(group.grads, offset, p.shape))
         group.homes = [p.array for p in group["params"]]
+        for segment in group.get("segments", ()):
+            segment.settle(group)
 
     # ---- the step --------------------------------------------------------------------------------------------------
 
@@ -135,45 +152,28 @@ class Optimizer:
         """Change every parameter that has a gradient, once."""
         op = _core.OPTIMIZERS[self.op]
         for group in self.param_groups:
-            flags = self.flags(group)
-            for segment in list(group["segments"]):
-                parameters = [group["params"][i] for i in segment.parameters]
-                present = _core.grads_present(parameters, [group.homes[i] for i in segment.parameters])
+            flags, todo, done = self.flags(group), group["segments"], []
+            while todo:
+                segment, *todo = todo
+                present = _core.grads_present(segment.tensors, segment.homes)
                 if present == -2:  # another optimizer has taken them into its arenas
                     self._move_in(group)
-                    present = _core.grads_present(parameters, [group.homes[i] for i in segment.parameters])
+                    present = _core.grads_present(segment.tensors, segment.homes)
+                if present == -1:
+                    todo = self._cut(group, segment) + todo
+                    continue
                 if present == 1:
-                    self._step_segment(op, flags, group, segment)
-                elif present == -1:
-                    for piece in self._cut(group, segment):
-                        if group["params"][piece.parameters[0]].grad_array() is not None:
-                            self._step_segment(op, flags, group, piece)
+                    _core.optimizer_step(op, flags, segment.weights, segment.states, segment.hyper, segment.grads)
+                done.append(segment)
+            if len(done) != len(group["segments"]):
+                dict.__setitem__(group, "segments", done)
 
-    @staticmethod
-    def _step_segment(op, flags, group, segment):
-        start, end = segment.start, segment.end
-
-        def part(array):
-            return array if array is None or end - start == group.size else _core.flat_slice(array, start, end - start)
-        _core.optimizer_step(op, flags, part(group.weights), tuple(part(s) for s in group.state), segment.hyper,
-                             part(group.grads))
-
-    @staticmethod
-    def _cut(group, segment):
-        """Replace a segment by pieces whose parameters all have a gradient or all have none; returns the pieces."""
-        pieces = []
-        for i in segment.parameters:
-            present = group["params"][i].grad_array() is not None
-            if pieces and pieces[-1][0] == present:
-                pieces[-1][1].append(i)
-            else:
-                pieces.append((present, [i]))
-        starts = [group.offsets[indices[0]] for _, indices in pieces] + [segment.end]
-        cut = [Segment(segment.layout, indices, starts[k], starts[k + 1], _core.copy(segment.hyper))
-               for k, (_, indices) in enumerate(pieces)]
-        at = group["segments"].index(segment)
-        group["segments"][at:at + 1] = cut
-        return cut
+    def _cut(self, group, segment):
+        """Pieces of a segment whose parameters all have a gradient or all have none; each counts its steps from here."""
+        present = [p.grad_array() is not None for p in segment.tensors]
+        edges = [0, *(i for i in range(1, len(present)) if present[i] != present[i - 1]), len(present)]
+        return [Segment(group, self.layout, segment.first + a, segment.first + b, _core.copy(segment.hyper))
+                for a, b in zip(edges, edges[1:])]
 
     def zero_grad(self, set_to_none=True):
         """Forget all gradients: they are None until the next backward. set_to_none=False: they are zeros."""
@@ -190,7 +190,7 @@ class Optimizer:
         """Settings, counts of steps and state, as NumPy arrays by the number of the parameter: to go on from later."""
         state, groups, first = {}, [], 0
         for group in self.param_groups:
-            steps = self._steps(group)
+            steps = [segment.steps for segment in group["segments"] for _ in segment.tensors]
             for i, (p, offset) in enumerate(zip(group["params"], group.offsets)):
                 entry = {"step": steps[i]}
                 for (name, _), array in zip(group.names, group.state):
@@ -201,14 +201,6 @@ class Optimizer:
             groups.append({**settings, "params": list(range(first, first + len(group["params"])))})
             first += len(group["params"])
         return {"state": state, "param_groups": groups}
-
-    @staticmethod
-    def _steps(group):
-        steps = {}
-        for segment in group["segments"]:
-            for i in segment.parameters:
-                steps[i] = int(segment.hyper.numpy()[2])
-        return steps
 
     def load_state_dict(self, state_dict):
         """Go on from what state_dict returned. ValueError, and nothing changed, where it does not fit."""
@@ -221,8 +213,8 @@ class Optimizer:
         for saved, group in zip(groups, self.param_groups):
             settings = {key: saved[key] for key in self.defaults}
             self.check(settings)
-            if any(settings[key] != group[key] for key in self.fixed):
-                raise ValueError(f"{name}.load_state_dict: {', '.join(self.fixed)} differ")
+            if any(bool(settings[key]) != bool(group[key]) for key in self.switches):
+                raise ValueError(f"{name}.load_state_dict: {', '.join(self.switches)} differ")
             for i, (number, p) in enumerate(zip(saved["params"], group["params"])):
                 for (key, _), array in zip(group.names, group.state):
                     if key is not None:
@@ -234,21 +226,16 @@ class Optimizer:
         for to, value in plan:
             _core.assign(to, value)
         for saved, group in zip(groups, self.param_groups):
-            segments = []
-            for i, number in enumerate(saved["params"]):
-                step = int(state[number]["step"])
-                if not segments or segments[-1].hyper.numpy()[2] != step:
-                    hyper = _core.zeros(8, "float64")
-                    hyper.numpy()[2] = step
-                    segments.append(Segment(self.layout, [], group.offsets[i], group.size, hyper))
-                    if len(segments) > 1:
-                        segments[-2].end = group.offsets[i]
-                segments[-1].parameters.append(i)
-            dict.__setitem__(group, "segments", segments)
             for key in self.defaults:
                 group[key] = saved[key]
-            for segment in segments:
-                segment.write(group)
+            steps = [int(state[number]["step"]) for number in saved["params"]]
+            edges = [0, *(i for i in range(1, len(steps)) if steps[i] != steps[i - 1]), len(steps)]
+            segments = []
+            for first, last in zip(edges, edges[1:]):
+                hyper = _core.zeros(8, "float64")
+                hyper.numpy()[2] = steps[first]
+                segments.append(Segment(group, self.layout, first, last, hyper))
+            dict.__setitem__(group, "segments", segments)
 
     def __repr__(self):
         lines = [f"{type(self).__name__}("]
