@@ -114,6 +114,24 @@ def test_damaged_file(small_mnist, tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the peak memory from Linux's /proc")
+def test_training_on_sixty_thousand_images_needs_at_most_150_megabytes(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 60000), ("t10k", 10000)):
+        labels = rng.integers(0, 10, n, dtype=np.uint8)
+        images = np.zeros((n, 28, 28), np.uint8)
+        images[np.arange(n), labels] = 255
+        for array, kind in ((images, "images-idx3"), (labels, "labels-idx1")):
+            head = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+            (tmp_path / f"{name}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    # the process's own account: getrusage would count what pytest held when it started the process
+    code = f"from nncore.__main__ import main; main({['train', 'mnist', '--data', str(tmp_path), '--epochs', '1']!r}); " \
+           "print(open('/proc/self/status').read())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert result.returncode == 0 and "test accuracy 1.0000" in result.stdout, result.stderr
+    assert int(re.search(r"VmHWM:\s*(\d+) kB", result.stdout)[1]) * 1024 <= 150e6
+
+
 def test_ctrl_c_stops_within_a_second(tmp_path):
     path = tmp_path / "weights.npz"
     process = subprocess.Popen([sys.executable, "-u", "-m", "nncore", "train", "--epochs", "100000", "--save",

@@ -8,6 +8,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import nncore
 from nncore.data import DataLoader, Standardizer, datasets, digits, download, fashion_mnist, mnist, split, split_rows
@@ -316,6 +318,21 @@ def test_scale_and_shift(dtype):
         np.testing.assert_allclose(result, expected, rtol=3e-7, atol=1e-5)
 
 
+@settings(max_examples=200, deadline=None)
+@given(n=st.integers(1, 40), shape=st.lists(st.integers(0, 5), max_size=3), size=st.integers(1, 50),
+       kind=st.sampled_from(["f4", "u1", "i8", "f8"]), shuffle=st.booleans(), data=st.data())
+def test_any_loader_gives_every_sample_once(n, shape, size, kind, shuffle, data):
+    x = np.random.default_rng(n).integers(0, 200, (n, *shape)).astype(kind)
+    rows = data.draw(st.none() | st.lists(st.integers(0, n - 1), min_size=1))
+    loader = DataLoader(x, np.arange(n), batch_size=size, shuffle=shuffle, rows=rows, seed=0)
+    batches = list(loader)
+    chosen = np.arange(n) if rows is None else np.array(rows)
+    assert len(batches) == len(loader) and [len(b.inputs) for b in batches[:-1]] == [size] * (len(batches) - 1)
+    inputs, targets = arrays(loader)
+    assert (inputs == x[targets]).all() and sorted(targets) == sorted(chosen)
+    assert shuffle or (targets == chosen).all()
+
+
 def test_transform():
     x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
     standardizer = Standardizer().fit(x)
@@ -395,7 +412,8 @@ def test_standardizer_of_images_has_one_scale():
     np.testing.assert_allclose([s.mean[0], s.std[0]], [x.mean(), x.std()], rtol=1e-6)
     rows = np.arange(0, 100, 3)
     np.testing.assert_allclose(Standardizer(per_feature=False).fit(x, rows).mean, x[rows].mean(), rtol=1e-6)
-    np.testing.assert_allclose(Standardizer().fit(x, rows).mean, x[rows].mean(0), rtol=1e-6)
+    for choice in (rows, list(rows), np.isin(np.arange(100), rows)):
+        np.testing.assert_allclose(Standardizer().fit(x, choice).mean, x[rows].mean(0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 255.0, 1e30])

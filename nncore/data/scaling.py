@@ -24,12 +24,14 @@ class Standardizer:
         self.mean = self.std = self.scale = self.shift = None
 
     def fit(self, inputs, rows=None):
-        """Takes mean and deviation from `inputs` [n, ...], or from those of its rows only. Returns self.
+        """Takes mean and deviation from `inputs` [n, ...], or from some rows of it (numbers or a mask). Returns self.
 
         One pass over bytes, whose sums are exact; two over anything else, since mean and squares in one pass would
         lose the small deviations of large numbers. A few MB are needed beside the data, however large they are.
         """
-        x = np.asarray(inputs)
+        x, rows = np.asarray(inputs), None if rows is None else np.asarray(rows)
+        if rows is not None and rows.dtype == bool:
+            rows = np.flatnonzero(rows)
         if x.dtype.kind not in "fiub":
             raise TypeError(f"Standardizer: inputs of dtype {x.dtype} are not real numbers")
         if x.ndim == 0 or x.size == 0 or (rows is not None and not len(rows)):
@@ -39,27 +41,28 @@ class Standardizer:
         n = (len(x) if rows is None else len(rows)) * (1 if self.per_feature else x.shape[1])
 
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are the data's, not an accident here
+            mean, squares = (total / n for total in self._sums(x, rows, 0.0))
             if x.dtype == np.uint8:
-                mean = self._sum(x, rows, lambda piece: piece) / n
-                variance = self._sum(x, rows, np.square) / n - mean * mean
+                variance = squares - mean * mean
             else:
-                mean = self._sum(x, rows, lambda piece: piece) / n
-                variance = self._sum(x, rows, lambda piece: np.square(piece - mean)) / n
+                variance = self._sums(x, rows, mean)[1] / n
             std = np.sqrt(np.maximum(variance, 0))
             std[std <= 1e-7 * np.abs(mean)] = 1
             self.mean, self.std, self.scale, self.shift = (
                 a.astype(np.float32).reshape(shape) for a in (mean, std, 1 / std, -mean / std))
         return self
 
-    def _sum(self, x, rows, function):
-        """The sum over samples, or over everything, of function(x) in float64, a piece at a time."""
+    def _sums(self, x, rows, center):
+        """Sums of x - center and of its square in float64, over samples or over everything, a piece at a time."""
         step = max(1, _PIECE // x.shape[1])
         count = len(x) if rows is None else len(rows)
-        total = np.zeros(x.shape[1])
+        total, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         for start in range(0, count, step):
-            piece = slice(start, start + step) if rows is None else rows[start:start + step]
-            total += function(x[piece].astype(np.float64)).sum(axis=0)
-        return total if self.per_feature else total.sum(keepdims=True)
+            piece = x[slice(start, start + step) if rows is None else rows[start:start + step]]
+            piece = np.subtract(piece, center, dtype=np.float64)
+            total += piece.sum(axis=0)
+            squares += np.einsum("nf,nf->f", piece, piece)
+        return (total, squares) if self.per_feature else (total.sum(keepdims=True), squares.sum(keepdims=True))
 
     def __call__(self, x):
         """(x - mean) / std of an array or a tensor [..., sample shape]: float32, or a tensor of it."""
