@@ -32,6 +32,9 @@ def _exit():
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
+    except MemoryError as error:
+        print(f"nncore: out of memory: {error}", file=sys.stderr)
+        code = 1
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

@@ -105,6 +105,11 @@ def test_wrong_use(arguments, message):
     assert "test accuracy" not in result.stdout
 
 
+def test_a_net_too_large_for_the_memory():
+    result = command("train", "--hidden", "2000000000,2000000000")
+    assert result.returncode in (1, 2) and "Traceback" not in result.stderr and len(result.stderr.splitlines()) == 1
+
+
 def test_damaged_file(small_mnist, tmp_path):
     for name in os.listdir(os.path.join(small_mnist, "mnist")):
         with open(os.path.join(small_mnist, "mnist", name), "rb") as file:

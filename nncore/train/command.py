@@ -86,10 +86,10 @@ def run(arguments):
         _core.set_num_threads(arguments.threads)
     manual_seed(arguments.seed)
     try:
-        loaders = _loaders(data, arguments)
+        loaders, model = _loaders(data, arguments), _model(data, arguments)
     except ValueError as error:
         return _fail(error)
-    return _train(_model(data, arguments), *loaders, arguments)
+    return _train(model, *loaders, arguments)
 
 
 def _complete(a):
@@ -152,10 +152,14 @@ def _train(model, train, watch, test, a):
         saved = f"; weights saved in {_save(model, a.save)}" if a.save else ""
         print(f"interrupted in epoch {epoch} of {a.epochs}{saved}", file=sys.stderr)
         return 130
+    problem = None
     if a.save:
-        _say(f"weights saved in {_save(model, a.save)}")
+        try:
+            _say(f"weights saved in {_save(model, a.save)}")
+        except OSError as error:  # a full disk must not hide what was learned
+            problem = error
     _say(f"\ntest accuracy {accuracy:.4f}")
-    return 0
+    return _fail(problem) if problem else 0
 
 
 def _epoch(model, train, watch, optimizer, epoch, a):
