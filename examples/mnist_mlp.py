@@ -48,7 +48,7 @@ def main(num_epochs):
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy(model, test_loader):.4f}", flush=True)
+        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy(model, test_loader):.4f}")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def test_absent_files_are_named(nowhere):
         mnist(nowhere)
     message = str(caught.value)
     assert NAMES[0] not in message and all(name in message for name in NAMES[1:]) and str(nowhere / "mnist") in message
-    with pytest.raises(FileNotFoundError, match="Put the files there or in .*cache/nncore/fashion; the download failed"):
+    with pytest.raises(FileNotFoundError, match="Put the files .* in .*cache/nncore/fashion; the download failed"):
         fashion_mnist()
     with pytest.raises(FileNotFoundError) as caught:
         fashion_mnist(download=False)
@@ -310,9 +310,8 @@ def test_scale_and_shift(dtype):
     x = (np.random.default_rng(0).random((9, 2, 3)) * 250).astype(dtype)
     y = np.zeros(9)
     for scale, shift in ((1 / 255, None), (None, -3), (2, np.arange(3)), (np.arange(6).reshape(2, 3), 1), ([[2]], [1])):
-        expected = x.astype(np.float32) * np.float32(1 if scale is None else scale) + np.float32(shift or 0
-                                                                                                   if np.ndim(shift) == 0
-                                                                                                   else shift)
+        a, b = (np.float32(missing if value is None else value) for value, missing in ((scale, 1), (shift, 0)))
+        expected = x.astype(np.float32) * a + b
         result = arrays(DataLoader(x, y, batch_size=4, scale=scale, shift=shift))[0]
         assert result.dtype == np.float32 and result.shape == x.shape
         np.testing.assert_allclose(result, expected, rtol=3e-7, atol=1e-5)
