@@ -18,16 +18,17 @@ WITH_FORCED = ("gemm", "mlp")  # where the matrix product decides
 
 def parse(argv):
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("questions", nargs="*", metavar="question", help=f"of {', '.join([*IN_WORKERS, *IN_PROCESSES])}; default all")
+    parser.add_argument("questions", nargs="*", metavar="question",
+                        help=f"of {', '.join([*IN_WORKERS, *IN_PROCESSES])}; default all")
     parser.add_argument("--threads", default="1,all", help="1, all, a number, or several with commas (default 1,all)")
-    parser.add_argument("--peers", help=f"engines to compare with, of {', '.join([*PEERS, *FORCED])} (default the first four, and the last "
-                        "three on AMD processors with AVX-512)")
+    parser.add_argument("--peers", help=f"engines to compare with, of {', '.join([*PEERS, *FORCED])} (default the "
+                        "first four, and the last three on AMD processors with AVX-512)")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers (default this one)")
     parser.add_argument("--cases", default="", help="only cases whose name contains this")
     parser.add_argument("--rounds", type=int, help="turns each engine takes (default 11, quick 3)")
     parser.add_argument("--ms", type=float, help="length of one sample (default 20, quick 4)")
     parser.add_argument("--compile", choices=("none", "steps", "all"), default="steps",
-                        help="what torch.compile is tried on: nothing, training steps, or elementwise functions too (minutes)")
+                        help="torch.compile on nothing, training steps, or elementwise functions too (minutes)")
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="raw samples, versions and machine")
     options = parser.parse_args(argv)
@@ -95,11 +96,13 @@ def main(argv=None):
     options = parse(argv)
     os.environ["NNCORE_BENCH_COMPILE"] = options.compile
     facts = machine.describe()
-    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    record = {"machine": facts, "commit": commit, "python": sys.version.split()[0], "command": sys.argv[1:], "date": time.strftime("%F %T"),
-              "versions": {}, "missing": {}, "results": []}
+    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    commit = commit.stdout.strip()
+    record = {"machine": facts, "commit": commit, "python": sys.version.split()[0], "command": sys.argv[1:],
+              "date": time.strftime("%F %T"), "versions": {}, "missing": {}, "results": []}
     figures = []
-    print(f"{facts['cpu']} (family {facts['family']}, model {facts['model']}), {facts['cores']} cores, {' '.join(facts['vector'])}, commit {commit}")
+    print(f"{facts['cpu']} (family {facts['family']}, model {facts['model']}), {facts['cores']} cores, "
+          f"{' '.join(facts['vector'])}, commit {commit}")
     if facts["load"] > 0.3:
         print(f"load {facts['load']:.2f}: this machine has other work, the ratios are not to be trusted")
     for threads in options.threads if set(options.questions) & set(IN_WORKERS) else ():

@@ -7,7 +7,8 @@ from statistics import median
 class Case:
     """One piece of work, the same for every engine: `engine.KINDS[kind](**args)` returns the ways to do it.
 
-    limit     work for the limit engine: {"kind": "fma", "flops": ...} or {"kind": "stream", "n": ..., "reads": ..., "writes": ...}
+    limit     work for the limit engine: {"kind": "fma", "flops": ...} or {"kind": "stream", "n": floats in an array,
+              "reads": arrays, "writes": arrays}
     tolerance how far the engines' results may differ, relative; None where they draw different random numbers
     rounds    fewer for cases that take seconds
     """
@@ -43,7 +44,7 @@ class Result:
     notes: list = field(default_factory=list)
 
     def best(self, peer):
-        """The fastest variant of "engine" or "engine/prefix of variants", by median, and its samples; (None, None) without."""
+        """(name, samples) of the fastest variant, by median, of "engine" or "engine/prefix"; else (None, None)."""
         engine, _, prefix = peer.partition("/")
         found = {v: s for v, s in self.samples.get(engine, {}).items() if v.startswith(prefix) and any(s)}
         if not found:
@@ -52,7 +53,7 @@ class Result:
         return variant, found[variant]
 
     def ratio(self, peer, own="nncore"):
-        """(by minimum, by median of the rounds' pairs) of peer's time to own time; None where one of them is missing."""
+        """peer's time by own time: (of the minima, median of the rounds' pairs); None where one of them is missing."""
         _, mine = self.best(own)
         _, theirs = self.best(peer)
         if not mine or not theirs:
@@ -76,7 +77,7 @@ def verdict(by_min, by_median, floor, missing=(), wrong=()):
 
 
 def judge(figure, results, threads):
-    """The figure's line as a dict: the worst case by median, its ratios, the verdict; None if the figure is not meant here."""
+    """The figure's line as a dict: worst case, its ratios, verdict; None if not meant for these threads."""
     if figure.threads is not None and figure.threads != threads:
         return None
     worst, missing, absent, wrong = None, [], set(figure.peers), []
@@ -96,4 +97,5 @@ def judge(figure, results, threads):
         return {"figure": figure.text, "threads": threads, "verdict": "not measured"} if missing else None
     (by_min, by_median), name = worst
     return {"figure": figure.text, "threads": threads, "floor": figure.floor, "worst": name, "by_min": by_min,
-            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor, missing, wrong), "wrong": wrong, "missing": missing, "absent": sorted(absent)}
+            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor, missing, wrong), "wrong": wrong,
+            "missing": missing, "absent": sorted(absent)}

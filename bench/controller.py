@@ -1,9 +1,9 @@
 """Starts a worker per engine and makes them take turns.
 
-Only one worker runs at a time: the others are stopped by SIGSTOP, threads and all. A pause would not do: OpenBLAS's idle
-threads yield in a loop for about 25 ms after a call, Intel's OpenMP for 200 ms. No engine's spinning is configured away,
-each keeps its own default. With n threads every worker is bound to the same n physical cores; JAX knows no other way to
-be held to a number of threads.
+Only one worker runs at a time: the others are stopped by SIGSTOP, threads and all. A pause would not do: OpenBLAS's
+idle threads yield in a loop for about 25 ms after a call, Intel's OpenMP for 200 ms. No engine's spinning is configured
+away, each keeps its own default. With n threads every worker is bound to the same n physical cores; JAX knows no other
+way to be held to a number of threads.
 """
 import atexit
 import json
@@ -25,10 +25,11 @@ START = f"import sys, runpy; sys.path.append({str(ROOT)!r}); runpy.run_module('b
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NNCORE_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 SLOW = 2  # a variant slower than this times the engine's best when calibrated is not measured further
 
-# As shipped, OpenBLAS and MKL multiply with AVX2 on AMD processors that have AVX-512 (seen on a Zen 5: half of the peak).
+# As shipped, OpenBLAS and MKL multiply with AVX2 on AMD processors that have AVX-512: on a Zen 5, at 45 % of its peak.
 # These are the same engines made to use it: OpenBLAS by its documented variable, MKL by telling it the CPU is Intel's.
 # They show what these libraries reach on an Intel machine.
-FORCED = {"numpy-avx512": ("numpy", {"OPENBLAS_CORETYPE": "SkylakeX"}), "sklearn-avx512": ("sklearn", {"OPENBLAS_CORETYPE": "SkylakeX"}),
+FORCED = {"numpy-avx512": ("numpy", {"OPENBLAS_CORETYPE": "SkylakeX"}),
+          "sklearn-avx512": ("sklearn", {"OPENBLAS_CORETYPE": "SkylakeX"}),
           "torch-avx512": ("torch", {"LD_PRELOAD": "mkl_serv_intel_cpu_true"})}
 
 
@@ -36,8 +37,8 @@ def preload(symbol):
     """A library whose function `symbol` returns 1, compiled here; its path."""
     path = Path(tempfile.mkdtemp(prefix="nncore-bench-")) / f"{symbol}.so"
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
-    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-x", "c", "-", "-o", path], check=True, text=True,
-                   input=f"int {symbol}(void);\nint {symbol}(void) {{ return 1; }}\n")
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-x", "c", "-", "-o", path], check=True,
+                   text=True, input=f"int {symbol}(void);\nint {symbol}(void) {{ return 1; }}\n")
     return str(path)
 
 
@@ -60,12 +61,16 @@ class Worker:
             if self.threads == 1:
                 env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         module, forced = FORCED.get(self.engine, (self.engine, {}))
-        for name, value in forced.items():
-            env[name] = preload(value) if name == "LD_PRELOAD" else value
+        try:
+            env.update({name: preload(value) if name == "LD_PRELOAD" else value for name, value in forced.items()})
+        except (OSError, subprocess.CalledProcessError) as e:
+            self.missing = str(e)
+            return
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [self.python, "-P", "-c", START, module, "--threads", str(self.threads)], env=env, cwd=tempfile.gettempdir(),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
+            [self.python, "-P", "-c", START, module, "--threads", str(self.threads)], env=env,
+            cwd=tempfile.gettempdir(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            bufsize=1,
             preexec_fn=lambda: len(machine.affinity()) > self.threads and os.sched_setaffinity(0, cpus[:self.threads]))
         try:
             self.hello = self.read()
@@ -88,8 +93,8 @@ class Worker:
             self.process.kill()
             code = self.process.wait()
             self.log.seek(0)
-            said = self.log.read().strip().splitlines()[-1:]
-            raise WorkerDied(f"no answer in {self.timeout} s" if not ready else f"worker ended with {code}" + "".join(f": {s}" for s in said))
+            why = f"worker ended with {code}" if ready else f"no answer in {self.timeout} s"
+            raise WorkerDied(": ".join([why, *self.log.read().strip().splitlines()[-1:]]))
         return json.loads(line)
 
     def ask(self, **request):
@@ -190,4 +195,5 @@ def disagreements(case, checks):
     for engine, got in checks.items():
         if not all(abs(g - w) <= case.tolerance * (abs(want[1]) + 1e-6) for g, w in zip(got, want)):
             others.append(f"{engine} {got[0]:.6g}, {got[1]:.6g}")
-    return [f"results DISAGREE (mean, rms): {judge} {want[0]:.6g}, {want[1]:.6g} but {'; '.join(others)}"] if others else []
+    said = f"results DISAGREE (mean, rms): {judge} {want[0]:.6g}, {want[1]:.6g} but {'; '.join(others)}"
+    return [said] if others else []

@@ -12,14 +12,16 @@ def case(name, layout, m, n, k):
 
 
 def cases(quick):
-    squares = [case(f"{layout} {n}", layout, n, n, n) for layout in LAYOUTS for n in (SQUARES[:2] if quick else SQUARES)]
-    return squares + [case(f"({m},{n},{k})", "NN", m, n, k) for m, n, k in (SHAPES[:4] if quick else SHAPES)]
+    squares, shapes = (SQUARES[:2], SHAPES[:4]) if quick else (SQUARES, SHAPES)
+    return [*(case(f"{layout} {n}", layout, n, n, n) for layout in LAYOUTS for n in squares),
+            *(case(f"({m},{n},{k})", "NN", m, n, k) for m, n, k in shapes)]
 
 
+ALL = (*LAYOUTS, "(")
 FIGURES = [
     Figure("GEMM, NN/NT/TN at 256-2048: 95 % of the FMA peak", 0.95, ("limit",), LAYOUTS, threads=1),
-    Figure("GEMM, all sizes: never slower than NumPy/OpenBLAS and PyTorch/MKL", 1.0, ("numpy", "torch"), LAYOUTS + ("(",)),
-    Figure("beyond the issue: GEMM, never slower than JAX", 1.0, ("jax",), LAYOUTS + ("(",)),
-    Figure("beyond the issue: GEMM, never slower than OpenBLAS and MKL made to use AVX-512", 1.0, ("numpy-avx512", "torch-avx512"),
-           LAYOUTS + ("(",)),
+    Figure("GEMM, all sizes: never slower than NumPy/OpenBLAS and PyTorch/MKL", 1.0, ("numpy", "torch"), ALL),
+    Figure("beyond the issue: GEMM, never slower than JAX", 1.0, ("jax",), ALL),
+    Figure("beyond the issue: GEMM, never slower than OpenBLAS and MKL made to use AVX-512", 1.0,
+           ("numpy-avx512", "torch-avx512"), ALL),
 ]

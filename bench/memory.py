@@ -29,22 +29,26 @@ def peak(command):
 
 def measure(options):
     folder = mnist_folder()
-    commands = {f"import {m}": [options.python, "-c", f"import {m}"] for m in options.peers if m in ("torch", "jax", "sklearn")}
-    commands = {"import numpy": [sys.executable, "-c", "import numpy"], "import nncore": [sys.executable, "-c", "import nncore"], **commands}
+    pythons = {"numpy": sys.executable, "nncore": sys.executable}
+    pythons.update({m: options.python for m in options.peers if m in ("torch", "jax", "sklearn")})
+    commands = {f"import {m}": [python, "-c", f"import {m}"] for m, python in pythons.items()}
     training = "python -m nncore train mnist"
     if folder:
-        commands[training] = [sys.executable, "-m", "nncore", "train", "mnist", "--data", folder, *(["--epochs", "1"] if options.quick else [])]
+        short = ["--epochs", "1"] if options.quick else []
+        commands[training] = [sys.executable, "-m", "nncore", "train", "mnist", "--data", folder, *short]
     rows, raw = [["memory", "peak", "time"]], {}
     for name, command in commands.items():
         size, t, said, status = peak(command)
         raw[name] = {"MB": size, "seconds": t, "status": status, "end": said[-400:]}
         rows.append([name, f"{size:.1f} MB" if status == 0 else "failed", f"{t:.2f} s"])
-    figure, accurate = f"training on MNIST: at most {TRAINING_MB} MB", f"MNIST 784-512-256-10, 10 epochs: {100 * ACCURACY} %"
+    figure = f"training on MNIST: at most {TRAINING_MB} MB"
+    accurate = f"MNIST 784-512-256-10, 10 epochs: {100 * ACCURACY} %"
     run = raw.get(training)
     if not run or run["status"]:
         why = "no MNIST found: set NNCORE_DATA" if not run else f"failed: {run['end'].strip().splitlines()[-1:]}"
         return rows, [{"figure": f, "verdict": "not measured", "got": why} for f in (figure, accurate)], raw
-    figures = [{"figure": figure, "verdict": "reached" if run["MB"] <= TRAINING_MB else "NOT REACHED", "got": f"{run['MB']:.1f} MB"}]
+    figures = [{"figure": figure, "verdict": "reached" if run["MB"] <= TRAINING_MB else "NOT REACHED",
+                "got": f"{run['MB']:.1f} MB"}]
     found = re.findall(r"test accuracy (0\.\d+|1\.0*)", run["end"])
     accuracy = float(found[-1]) if found else 0.0
     verdict = "1 epoch only" if options.quick else "reached" if accuracy >= ACCURACY else "NOT REACHED"

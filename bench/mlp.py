@@ -21,12 +21,12 @@ def flops(sizes, batch):
 
 
 def step(name, net):
-    tolerance = None if net["dropout"] else 1e-3
-    return Case(name, "train_step", net, limit={"kind": "fma", "flops": flops(net["sizes"], net["batch"])}, tolerance=tolerance)
+    return Case(name, "train_step", net, limit={"kind": "fma", "flops": flops(net["sizes"], net["batch"])},
+                tolerance=None if net["dropout"] else 1e-3)
 
 
 def mnist_folder():
-    """Where MNIST's files lie, or None: NNCORE_DATA, else ../shared/data beside the repository, each with or without mnist/."""
+    """Where MNIST's files lie, or None: NNCORE_DATA or ../shared/data beside the repository, or mnist/ therein."""
     roots = [os.environ.get("NNCORE_DATA"), Path(__file__).resolve().parents[2] / "shared" / "data"]
     for folder in (Path(r) / sub for r in roots if r for sub in ("", "mnist")):
         if all((folder / f).exists() for f in IMAGES):
@@ -63,10 +63,12 @@ def cases(quick):
 FIGURES = [
     Figure("training step 784-512-256-10, dropout, batch 128: 1.3 x PyTorch, eager and compiled", 1.3, ("torch",),
            ("step 784-512-256-10 relu",), threads=1),
-    Figure("training step 4-64-64-2, batch 32: 10 x PyTorch eager", 10, ("torch/eager",), ("step 4-64-64-2",), threads=1),
+    Figure("training step 4-64-64-2, batch 32: 10 x PyTorch eager", 10, ("torch/eager",), ("step 4-64-64-2",),
+           threads=1),
     Figure("training step 4-64-64-2, batch 32: 4 x jitted JAX", 4, ("jax",), ("step 4-64-64-2",), threads=1),
     Figure("one epoch of MNIST: 3 x scikit-learn", 3, ("sklearn",), ("epoch",)),
     Figure("beyond the issue: every training step 1.3 x PyTorch, however compiled", 1.3, ("torch",), ("step",)),
     Figure("beyond the issue: training steps and epochs, never slower than JAX", 1.0, ("jax",), ("step", "epoch")),
-    Figure("beyond the issue: the same, PyTorch with MKL made to use AVX-512", 1.0, ("torch-avx512",), ("step", "epoch")),
+    Figure("beyond the issue: the same, PyTorch with MKL made to use AVX-512", 1.0, ("torch-avx512",),
+           ("step", "epoch")),
 ]

@@ -27,7 +27,9 @@
 #define VL 4
 #define SUMS 12
 /* No fused instruction: a product and a sum per step, the product of invariant operands kept from being hoisted. */
-#define FMA(s) __asm__ volatile("movaps %1, %%xmm15\n\tmulps %2, %%xmm15\n\taddps %%xmm15, %0" : "+x"(s) : "x"(x), "x"(y) : "xmm15")
+#define FMA(s)                                                                                                         \
+    __asm__ volatile("movaps %1, %%xmm15\n\tmulps %2, %%xmm15\n\taddps %%xmm15, %0"                                   \
+                     : "+x"(s) : "x"(x), "x"(y) : "xmm15")
 #else
 #define VL 4
 #define SUMS 12
@@ -75,7 +77,8 @@ static float stream_part(float *z, const float *x, const float *y, int64_t n, in
     vf s0 = {0}, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     int64_t i = 0;
 #define AT(p, k) (*(vf_any *)((p) + i + (k) * VL))
-#define LOOP(body) for (; i + 8 * VL <= n; i += 8 * VL) { body(0) body(1) body(2) body(3) body(4) body(5) body(6) body(7) }
+#define LOOP(body)                                                                                                     \
+    for (; i + 8 * VL <= n; i += 8 * VL) { body(0) body(1) body(2) body(3) body(4) body(5) body(6) body(7) }
 #define READ(k) s##k += AT(x, k);
 #define WRITE(k) AT(z, k) = s0;
 #define COPY(k) AT(z, k) = AT(x, k);

@@ -29,10 +29,10 @@ def compile_probe():
         else:
             raise OSError(f"{compiler[0]} does not compile probe.c: {made.stderr.strip().splitlines()[-1:]}")
         lib = ctypes.CDLL(str(out))
-    floats = ctypes.c_void_p
+    floats, long, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
     lib.probe_fma.restype = lib.probe_stream.restype = ctypes.c_float
-    lib.probe_fma.argtypes = [ctypes.c_int64, ctypes.c_int]
-    lib.probe_stream.argtypes = [floats, floats, floats, ctypes.c_int64, ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
+    lib.probe_fma.argtypes = [long, number]
+    lib.probe_stream.argtypes = [floats, floats, floats, long, number, number, long, number]
     return lib
 
 
@@ -45,8 +45,8 @@ def cases(quick):
     for size, n in SIZES.items():
         for name, (reads, writes) in STREAMS.items():
             if not (quick and n > 1 << 22):
-                found.append(Case(f"{name}, {size}", "none", {}, limit={"kind": "stream", "n": n, "reads": reads, "writes": writes},
-                                  rounds=5 if n > 1 << 22 else None))
+                found.append(Case(f"{name}, {size}", "none", {}, rounds=5 if n > 1 << 22 else None,
+                                  limit={"kind": "stream", "n": n, "reads": reads, "writes": writes}))
     return found
 
 

@@ -22,7 +22,7 @@ def align(rows, gap="  "):
     """Columns as wide as their widest cell; the first to the left, the others to the right."""
     rows = [[str(c) for c in r] for r in rows]
     widths = [max((len(r[i]) for r in rows if i < len(r)), default=0) for i in range(max(map(len, rows)))]
-    return "\n".join(gap.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows)
+    return "\n".join(gap.join([r[0].ljust(widths[0]), *map(str.rjust, r[1:], widths[1:])]).rstrip() for r in rows)
 
 
 def peer_cells(result, peer):
@@ -36,7 +36,8 @@ def peer_cells(result, peer):
 
 
 def results(title, found, peers):
-    """One row per case: nncore's time, rate and share of the limit; each peer's time and ratios (above 1: nncore is faster)."""
+    """A row per case: nncore's time, rate and share of the limit; of each peer the time, the ratios (above 1: nncore is
+    faster) and the variant that was fastest."""
     peers = [p for p in peers if any(p in r.samples for r in found)]
     head = [title, "nncore", "", "of limit"]
     for p in peers:
@@ -46,11 +47,13 @@ def results(title, found, peers):
         _, mine = r.best("nncore")
         share = r.ratio("limit")
         t = median(s for s in mine if s) if mine else None
-        row = [r.case.name, seconds(t) if t else "", rate(r.case.limit, t) if t else "", f"{100 * share[1]:.0f} %" if share else ""]
+        row = [r.case.name, seconds(t) if t else "", rate(r.case.limit, t) if t else "",
+               f"{100 * share[1]:.0f} %" if share else ""]
         for p in peers:
             row += peer_cells(r, p)
         rows.append(row)
-    return align(rows)
+    used = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
+    return align([[row[i] for i in used] for row in rows])
 
 
 def limits(title, found):

@@ -7,9 +7,11 @@
     {"do": "forget"}                 ->  {}
 """
 import argparse
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 
 
@@ -64,7 +66,14 @@ class Server:
         return {}
 
 
+def die_with_parent():
+    """A stopped worker whose controller was killed would stay forever. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def main():
+    die_with_parent()
     parser = argparse.ArgumentParser(prog="python -m bench.worker")
     parser.add_argument("engine")
     parser.add_argument("--threads", type=int, default=1)

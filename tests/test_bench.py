@@ -36,7 +36,8 @@ def test_failed_rounds_are_left_out():
 
 def test_figure_takes_the_worst_case_and_the_fastest_peer():
     found = [result("NN 1", nncore={"a": [1.0]}, torch={"a": [2.0]}, numpy={"a": [1.5]}),
-             result("NN 2", nncore={"a": [1.0]}, torch={"a": [0.9]}), result("other", nncore={"a": [9.0]}, torch={"a": [1.0]})]
+             result("NN 2", nncore={"a": [1.0]}, torch={"a": [0.9]}),
+             result("other", nncore={"a": [9.0]}, torch={"a": [1.0]})]
     figure = Figure("f", 1.0, ("torch", "numpy"), ("NN",), threads=1)
     judged = judge(figure, found, 1)
     assert (judged["worst"], judged["by_min"], judged["verdict"]) == ("NN 2", 0.9, "NOT REACHED")
@@ -77,8 +78,9 @@ def test_nncore_offers_every_kind_of_case_and_figures_name_cases(question):
 
 def test_short_run_against_numpy(tmp_path):
     out = tmp_path / "bench.json"
-    done = subprocess.run([sys.executable, "-m", "bench", "gemm", "overhead", "--quick", "--rounds", "2", "--ms", "1", "--threads", "1",
-                           "--peers", "numpy", "--cases", "4", "--json", out], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-m", "bench", "gemm", "overhead", "--quick", "--rounds", "2", "--ms", "1",
+               "--threads", "1", "--peers", "numpy", "--cases", "4", "--json", out]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "DISAGREE" not in done.stdout
     assert "gemm, 1 thread" in done.stdout and "figures to reach" in done.stdout
@@ -86,4 +88,5 @@ def test_short_run_against_numpy(tmp_path):
     assert record["machine"]["cores"] >= 1 and {"nncore", "numpy"} <= record["versions"]["1"].keys()
     for r in record["results"]:
         if r["question"] == "gemm":
-            assert all(t > 0 for engine in ("nncore", "numpy") for samples in r["samples"][engine].values() for t in samples), r
+            for engine in ("nncore", "numpy"):
+                assert all(t > 0 for samples in r["samples"][engine].values() for t in samples), r

@@ -1,7 +1,11 @@
-"""JAX: every case jitted; training state donated, so that it is updated in place. A call ends when its result is there."""
+"""JAX: every case jitted; training state donated, so that it is updated in place.
+
+A call ends when its result is there; training steps are also tried without waiting for each other.
+"""
 import jax
 import jax.numpy as jnp
 
+from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 
 
@@ -130,15 +134,16 @@ def make_step(activation, dropout, loss, lr):
         result, grads = jax.value_and_grad(value)(weights, x, t, used)
         leaves, tree = jax.tree.flatten(weights)
         updated = [adam_update(w, a, b, g, count, lr) for w, a, b, g in zip(leaves, m, v, jax.tree.leaves(grads))]
-        weights, m, v = jax.tree.unflatten(tree, [u[0] for u in updated]), [u[1] for u in updated], [u[2] for u in updated]
-        return (weights, m, v, count + 1, key), result
+        weights, m, v = zip(*updated)
+        return (jax.tree.unflatten(tree, weights), list(m), list(v), count + 1, key), result
     return step
 
 
 def start(sizes, generator):
     weights = [(jnp.asarray(w), jnp.asarray(b)) for w, b in net_weights(sizes)]
     leaves = jax.tree.leaves(weights)
-    return weights, [jnp.zeros_like(w) for w in leaves], [jnp.zeros_like(w) for w in leaves], jnp.ones(()), jax.random.key(1, impl=generator)
+    m, v = ([jnp.zeros_like(w) for w in leaves] for _ in range(2))
+    return weights, m, v, jnp.ones(()), jax.random.key(1, impl=generator)
 
 
 def train_step(sizes, activation, dropout, batch, loss):
@@ -182,24 +187,27 @@ def epoch(sizes, batch, folder, count):
 
 def overhead(name):
     a, b, s = jnp.ones(4), jnp.ones((4, 4)), jnp.ones((1, 4))
-    weights = [(jnp.asarray(w), jnp.asarray(c)) for w, c in net_weights((4, 8, 8, 2))]
+    weights, m, v, *_ = start((4, 8, 8, 2), "threefry2x32")
     if name == "tensor from a list of 4":
-        return {"plain": Timed("array([1.0, 2.0, 3.0, 4.0])", {"array": jnp.array})}
+        return {"plain": Timed(STATEMENTS[name], {"tensor": jnp.array})}
     if name == "adam step 4-8-8-2":
-        state = [start((4, 8, 8, 2), "threefry2x32")[:3]]
-        leaves, tree = jax.tree.flatten(weights)
-        update = jax.jit(lambda w, m, v: list(zip(*(adam_update(*z, z[0], 1.0) for z in zip(w, m, v)))), donate_argnums=(0, 1, 2))
-        state = [[leaves, *state[0][1:]]]
+        grads, state = jax.tree.map(jnp.ones_like, jax.tree.leaves(weights)), [[jax.tree.leaves(weights), m, v, 1.0]]
+
+        def update(w, m, v, t, g):
+            return [list(z) for z in zip(*(adam_update(*z, t) for z in zip(w, m, v, g)))] + [t + 1]
+        update = jax.jit(update, donate_argnums=(0, 1, 2, 3))
 
         def work():
-            state[0] = update(*map(list, state[0]))
+            state[0] = update(*state[0], grads)
             return state[0][0][0].block_until_ready()
         return {"jit": work}
-    f, args = {"add of 4": (jnp.add, (a, a)), "matmul 4x4": (jnp.matmul, (b, b)), "linear 1x4 -> 4": (lambda s, b, a: s @ b + a, (s, b, a)),
+    f, args = {"add of 4": (jnp.add, (a, a)), "matmul 4x4": (jnp.matmul, (b, b)),
+               "linear 1x4 -> 4": (lambda s, b, a: s @ b + a, (s, b, a)),
                "forward 4-8-8-2": (lambda w, s: forward(w, s, "relu"), (weights, s)),
                "forward and backward 4-8-8-2": (jax.grad(lambda w, s: forward(w, s, "relu").sum()), (weights, s))}[name]
     return {"jit": Timed("wait(f(*args))", {"wait": jax.block_until_ready, "f": jax.jit(f), "args": args})}
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch, "overhead": overhead}
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "overhead": overhead}

@@ -1,9 +1,12 @@
-"""nncore, through its public API; matrix products and gradient kernels through _core, where the op has no other door."""
+"""nncore, through its public API; bare matrix products and gradient kernels through _core, their only door."""
+import contextlib
+
 import numpy as np
 
 import nncore
 from nncore import _core, data, losses, nn, ops
 
+from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 
 quiet = nncore.no_grad
@@ -14,7 +17,7 @@ def set_threads(n):
 
 
 def versions():
-    return {"nncore": getattr(nncore, "__version__", "?"), "threads": nncore.get_num_threads()}
+    return {"nncore": nncore.__version__, "isa": nncore.isa_current(), "threads": nncore.get_num_threads()}
 
 
 def to_numpy(result):
@@ -128,18 +131,15 @@ def epoch(sizes, batch, folder, count):
 
 
 def overhead(name):
-    a, b, s = nncore.ones(4), nncore.ones(4, 4), nncore.ones(1, 4)
-    layer, model, x = nn.Linear(4, 4), net((4, 8, 8, 2), "relu"), nncore.ones(1, 4)
-    names = {"a": a, "b": b, "s": s, "layer": layer, "model": model, "x": x, "tensor": nncore.tensor}
+    model = net((4, 8, 8, 2), "relu")
+    names = {"a": nncore.ones(4), "b": nncore.ones(4, 4), "s": nncore.ones(1, 4), "tensor": nncore.tensor,
+             "layer": nn.Linear(4, 4), "model": model}
     if name == "adam step 4-8-8-2":
-        optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
-        model(x).sum().backward()
-        return {"plain": Timed("step()", {"step": optimizer.step})}
-    if name == "forward and backward 4-8-8-2":
-        return {"plain": Timed("model(x).sum().backward()", names)}
-    return {"plain": Timed({"add of 4": "a + a", "matmul 4x4": "b @ b", "tensor from a list of 4": "tensor([1.0, 2.0, 3.0, 4.0])",
-                            "linear 1x4 -> 4": "layer(s)", "forward 4-8-8-2": "model(x)"}[name], names, context=quiet)}
+        names["step"] = nncore.optim.Adam(model.parameters(), lr=RATE).step
+        model(names["s"]).sum().backward()
+    return {"plain": Timed(STATEMENTS[name], names, context=contextlib.nullcontext if "backward" in name else quiet)}
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch, "overhead": overhead}
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "overhead": overhead}

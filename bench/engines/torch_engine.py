@@ -2,11 +2,13 @@
 
 NNCORE_BENCH_COMPILE, from `--compile`, says what torch.compile is tried on: it takes seconds of C++ a case.
 """
+import contextlib
 import os
 
 import torch
 import torch.nn.functional as F
 
+from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 
 aten = torch.ops.aten
@@ -19,8 +21,8 @@ def set_threads(n):
 
 
 def versions():
-    return {"torch": torch.__version__, "mkl": torch.backends.mkl.is_available(), "cpu capability": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads()}
+    return {"torch": torch.__version__, "mkl": torch.backends.mkl.is_available(),
+            "cpu capability": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
 
 
 def to_numpy(result):
@@ -35,7 +37,8 @@ def gemm(layout, m, n, k):
     a = tensor(1, k, m).t() if layout[0] == "T" else tensor(1, m, k)
     b = tensor(2, n, k).t() if layout[1] == "T" else tensor(2, k, n)
     c = torch.empty(m, n)
-    return {"plain": Timed(lambda: torch.mm(a, b), context=quiet), "out": Timed(lambda: torch.mm(a, b, out=c), context=quiet)}
+    return {"plain": Timed(lambda: torch.mm(a, b), context=quiet),
+            "out": Timed(lambda: torch.mm(a, b, out=c), context=quiet)}
 
 
 # name: function, the same with out= (None where there is none), its gradient into o
@@ -46,13 +49,16 @@ ACTIVATIONS = {
                    lambda dy, x, y, o: aten.leaky_relu_backward.grad_input(dy, x, 0.01, False, grad_input=o)),
     "elu": (F.elu, lambda x, o: torch._C._nn.elu(x, out=o),
             lambda dy, x, y, o: aten.elu_backward.grad_input(dy, 1.0, 1.0, 1.0, False, x, grad_input=o)),
-    "gelu": (F.gelu, lambda x, o: torch._C._nn.gelu(x, out=o), lambda dy, x, y, o: aten.gelu_backward.grad_input(dy, x, grad_input=o)),
+    "gelu": (F.gelu, lambda x, o: torch._C._nn.gelu(x, out=o),
+             lambda dy, x, y, o: aten.gelu_backward.grad_input(dy, x, grad_input=o)),
     "gelu_tanh": (lambda x: F.gelu(x, approximate="tanh"), lambda x, o: torch._C._nn.gelu(x, approximate="tanh", out=o),
                   lambda dy, x, y, o: aten.gelu_backward.grad_input(dy, x, approximate="tanh", grad_input=o)),
-    "silu": (F.silu, lambda x, o: torch._C._nn.silu(x, out=o), lambda dy, x, y, o: aten.silu_backward.grad_input(dy, x, grad_input=o)),
+    "silu": (F.silu, lambda x, o: torch._C._nn.silu(x, out=o),
+             lambda dy, x, y, o: aten.silu_backward.grad_input(dy, x, grad_input=o)),
     "sigmoid": (torch.sigmoid, lambda x, o: torch.sigmoid(x, out=o),
                 lambda dy, x, y, o: aten.sigmoid_backward.grad_input(dy, y, grad_input=o)),
-    "tanh": (torch.tanh, lambda x, o: torch.tanh(x, out=o), lambda dy, x, y, o: aten.tanh_backward.grad_input(dy, y, grad_input=o)),
+    "tanh": (torch.tanh, lambda x, o: torch.tanh(x, out=o),
+             lambda dy, x, y, o: aten.tanh_backward.grad_input(dy, y, grad_input=o)),
     "softplus": (F.softplus, lambda x, o: torch._C._nn.softplus(x, out=o),
                  lambda dy, x, y, o: aten.softplus_backward.grad_input(dy, x, 1.0, 20.0, grad_input=o)),
     "exp": (torch.exp, lambda x, o: torch.exp(x, out=o), None),
@@ -122,7 +128,8 @@ def dropout(n, p):
 def adams(parameters, lr=RATE):
     """The implementations of one optimizer; each is the fastest somewhere."""
     parameters = list(parameters)
-    return {"fused": torch.optim.Adam(parameters, lr=lr, fused=True), "foreach": torch.optim.Adam(parameters, lr=lr, foreach=True)}
+    return {"fused": torch.optim.Adam(parameters, lr=lr, fused=True),
+            "foreach": torch.optim.Adam(parameters, lr=lr, foreach=True)}
 
 
 def adam(n):
@@ -149,7 +156,7 @@ def net(sizes, activation, dropout=0.0):
 
 
 def whole_step(model, loss_function, x, t, options):
-    """Forward, gradients and Adam as one compiled function of flat lists: no autograd, no module, no optimizer object left."""
+    """Forward, gradients and Adam as one compiled function of lists: no autograd, module or optimizer is left."""
     names = [name for name, _ in model.named_parameters()]
     weights = [p.detach().clone() for p in model.parameters()]
     ms, vs, count = [torch.zeros_like(w) for w in weights], [torch.zeros_like(w) for w in weights], torch.ones(())
@@ -200,8 +207,9 @@ def train_step(sizes, activation, dropout, batch, loss):
         ways["compiled fused"] = way("fused", {})
         ways["compiled foreach"] = way("foreach", {}, step_compiled=True)
         ways["compiled cpp wrapper"] = way("fused", {"cpp_wrapper": True})
-        for name, options in {"whole step compiled": {}, "whole step compiled, cpp wrapper": {"cpp_wrapper": True}}.items():
-            ways[name] = whole_step(net(sizes, activation, dropout), loss_function, x, t, options)
+        for suffix, options in {"": {}, ", cpp wrapper": {"cpp_wrapper": True}}.items():
+            model = net(sizes, activation, dropout)
+            ways[f"whole step compiled{suffix}"] = whole_step(model, loss_function, x, t, options)
     return ways
 
 
@@ -224,17 +232,15 @@ def epoch(sizes, batch, folder, count):
 
 
 def overhead(name):
-    a, b, s = torch.ones(4), torch.ones(4, 4), torch.ones(1, 4)
-    layer, model, x = torch.nn.Linear(4, 4), net((4, 8, 8, 2), "relu"), torch.ones(1, 4)
-    names = {"a": a, "b": b, "s": s, "layer": layer, "model": model, "x": x, "tensor": torch.tensor}
+    model = net((4, 8, 8, 2), "relu")
+    names = {"a": torch.ones(4), "b": torch.ones(4, 4), "s": torch.ones(1, 4), "tensor": torch.tensor,
+             "layer": torch.nn.Linear(4, 4), "model": model}
     if name == "adam step 4-8-8-2":
-        model(x).sum().backward()
-        return {kind: Timed("step()", {"step": optimizer.step}) for kind, optimizer in adams(model.parameters()).items()}
-    if name == "forward and backward 4-8-8-2":
-        return {"plain": Timed("model(x).sum().backward()", names)}  # adding to .grad from the second call on
-    return {"plain": Timed({"add of 4": "a + a", "matmul 4x4": "b @ b", "tensor from a list of 4": "tensor([1.0, 2.0, 3.0, 4.0])",
-                            "linear 1x4 -> 4": "layer(s)", "forward 4-8-8-2": "model(x)"}[name], names, context=quiet)}
+        model(names["s"]).sum().backward()
+        return {kind: Timed(STATEMENTS[name], {"step": adam.step}) for kind, adam in adams(model.parameters()).items()}
+    return {"plain": Timed(STATEMENTS[name], names, context=contextlib.nullcontext if "backward" in name else quiet)}
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch, "overhead": overhead}
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "overhead": overhead}
