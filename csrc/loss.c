@@ -5,6 +5,7 @@
 #include "par.h"
 
 #define BLOCK 1024
+#define NS_PER_ELEMENT 0.2
 
 typedef struct {
     int kind;
@@ -32,7 +33,8 @@ static void loss_task(void *arg, int64_t t, int worker)
     (void)worker;
     int64_t k = t * NN_CHUNK, n = a->n - k < NN_CHUNK ? a->n - k : NN_CHUNK;
     if (a->dy)
-        nn_k->loss_grad[a->kind](a->y + k, a->dy + k * a->sdy, a->sdy, a->x + k, a->target + k, a->attribute, a->factor, n);
+        nn_k->loss_grad[a->kind](a->y + k, a->dy + k * a->sdy, a->sdy, a->x + k, a->target + k, a->attribute, a->factor,
+                                 n);
     else
         nn_k->loss[a->kind](a->y + k, a->x + k, a->target + k, a->attribute, a->factor, n);
 }
@@ -40,18 +42,18 @@ static void loss_task(void *arg, int64_t t, int worker)
 int nn_op_loss(const nn_call *c)
 {
     const nn_view *y = &c->v[0], *x = &c->v[1];
-    loss_args a = {(int)c->a.i[0], (float *)y->p, (const float *)x->p, (const float *)c->v[2].p, 0, 0, nn_count(x), 0, c->a.f[2],
-                   c->a.f[3]};
+    loss_args a = {(int)c->a.i[0], (float *)y->p, (const float *)x->p, (const float *)c->v[2].p, 0, 0, nn_count(x), 0,
+                   c->a.f[2], c->a.f[3]};
     int64_t chunks = nn_chunks(a.n);
     if (nn_count(y) == a.n) {
-        nn_for(chunks, 2.0 * (double)a.n, loss_task, &a);
+        nn_for(chunks, NS_PER_ELEMENT * (double)a.n, loss_task, &a);
         return NN_OK;
     }
     double small[64], sum = 0;
     size_t bytes = (size_t)chunks * sizeof(double);
     a.part = chunks <= 64 ? small : nn_alloc(bytes);
     if (!a.part) return NN_NOMEM;
-    nn_for(chunks, 0.5 * (double)a.n, loss_sum_task, &a);
+    nn_for(chunks, NS_PER_ELEMENT * (double)a.n, loss_sum_task, &a);
     for (int64_t t = 0; t < chunks; t++) sum += a.part[t];
     if (a.part != small) nn_free(a.part, bytes);
     *a.y = (float)(sum * a.factor);
@@ -61,8 +63,8 @@ int nn_op_loss(const nn_call *c)
 int nn_op_loss_grad(const nn_call *c)
 {
     const nn_view *dx = &c->v[0], *dy = &c->v[1];
-    loss_args a = {(int)c->a.i[0], (float *)dx->p, (const float *)c->v[2].p, (const float *)c->v[3].p, (const float *)dy->p, 0,
-                   nn_count(dx), nn_count(dy) > 1, c->a.f[2], c->a.f[3]};
-    nn_for(nn_chunks(a.n), 0.5 * (double)a.n, loss_task, &a);
+    loss_args a = {(int)c->a.i[0], (float *)dx->p, (const float *)c->v[2].p, (const float *)c->v[3].p,
+                   (const float *)dy->p, 0, nn_count(dx), nn_count(dy) > 1, c->a.f[2], c->a.f[3]};
+    nn_for(nn_chunks(a.n), NS_PER_ELEMENT * (double)a.n, loss_task, &a);
     return NN_OK;
 }

@@ -1,11 +1,12 @@
-/* Elements from one place to another, unchanged (but for take_grad and unslice, which add, and gather_rows, which converts).
- * Indices are all checked before anything is written.
+/* Elements from one place to another: unchanged, but for take_grad and unslice, which may add, and gather_rows, which
+ * converts. Indices are all checked before anything is written.
  */
 #include <string.h>
 #include "kernels/kernels.h"
 #include "par.h"
 
 #define BLOCK (4 * (int64_t)NN_CHUNK) /* bytes of a task */
+#define NS_PER_BYTE 0.05
 
 static inline void copy_run(char *y, const char *x, size_t bytes)
 {
@@ -75,8 +76,8 @@ static void permute_turn_task(void *arg, int64_t t, int worker)
     int64_t m = a->n[q] - i < TURN ? a->n[q] - i : TURN, y, x = permute_row(a, t / pieces, q, &y);
     char *to = a->y + (y + i * a->sy[q]) * a->size;
     const char *from = a->x + (x + i) * a->size;
-    (a->size == 4 ? nn_k->transpose4 : a->size == 8 ? nn_k->transpose8 : nn_k->transpose1)(to, a->sy[q], from, a->sx[last], m,
-                                                                                           a->n[last]);
+    (a->size == 4 ? nn_k->transpose4 : a->size == 8 ? nn_k->transpose8 : nn_k->transpose1)(
+        to, a->sy[q], from, a->sx[last], m, a->n[last]);
 }
 
 int nn_op_permute(const nn_call *c)
@@ -96,7 +97,7 @@ int nn_op_permute(const nn_call *c)
     if (a.nd == 0) a.n[0] = a.sx[0] = 1, a.nd = 1;
     s = 1;
     for (int d = a.nd - 1; d >= 0; d--) a.sy[d] = s, s *= a.n[d];
-    double work = 0.1 * (double)count * (double)a.size;
+    double work = NS_PER_BYTE * (double)count * (double)a.size;
     if (a.sx[a.nd - 1] == 1) {
         a.rows = count / a.n[a.nd - 1];
         a.group = BLOCK / (a.n[a.nd - 1] * a.size) + 1;
@@ -158,7 +159,7 @@ static int slice(const nn_call *c, int back)
     if (a.n == 1 && a.run == 1 && a.o > 1) { /* single elements: strided loops of a fair length */
         a.n = a.o, a.o = 1, a.sy = a.syo, a.sx = a.sxo, a.group = 1;
     }
-    nn_for((a.o + a.group - 1) / a.group, 0.1 * (double)(o * n) * (double)(i * size), slice_task, &a);
+    nn_for((a.o + a.group - 1) / a.group, NS_PER_BYTE * (double)(o * n) * (double)(i * size), slice_task, &a);
     return NN_OK;
 }
 
@@ -203,7 +204,7 @@ int nn_op_take(const nn_call *c)
     a.run = x->n[2] * (int64_t)nn_dtype_size[x->dtype];
     if (status || a.o * a.j * a.run == 0) return status;
     a.group = BLOCK / (a.run + 16) + 1;
-    nn_for((a.o * a.j + a.group - 1) / a.group, (double)(a.o * a.j) * (2 + 0.1 * (double)a.run), take_task, &a);
+    nn_for((a.o * a.j + a.group - 1) / a.group, (double)(a.o * a.j) * (2 + NS_PER_BYTE * (double)a.run), take_task, &a);
     return NN_OK;
 }
 
@@ -250,14 +251,23 @@ typedef struct {
     int dtype;
 } gather_args;
 
+/* Bytes, about, that are on their way from memory while a row is converted; the next row alone takes twice the time. */
+#define AHEAD 6144
+
+static const char *gather_row(const gather_args *a, int64_t r)
+{
+    int64_t k = a->index[r];
+    return a->x + (k < 0 ? k + a->n : k) * a->row;
+}
+
 static void gather_task(void *arg, int64_t t, int worker)
 {
     const gather_args *a = arg;
     (void)worker;
     int64_t end = (t + 1) * a->group < a->b ? (t + 1) * a->group : a->b;
+    int64_t rows = AHEAD / a->row < 16 ? AHEAD / a->row + 1 : 16;
     for (int64_t r = t * a->group; r < end; r++) {
-        int64_t k = a->index[r], next = r + 1 < end ? a->index[r + 1] : k;
-        const char *x = a->x + (k < 0 ? k + a->n : k) * a->row, *ahead = a->x + (next < 0 ? next + a->n : next) * a->row;
+        const char *x = gather_row(a, r), *ahead = gather_row(a, r + rows < a->b ? r + rows : r);
         for (int64_t q = 0; q < a->row && q < 4096; q += 64) __builtin_prefetch(ahead + q);
         if (a->dtype == NN_I64)
             memcpy(a->y + r * a->row, x, (size_t)a->row);
@@ -277,7 +287,8 @@ int nn_op_gather_rows(const nn_call *c)
     int scaled = c->nv > 3 && scale->p, shifted = c->nv > 4 && shift->p;
     int64_t f = 1;
     for (int d = 1; d < x->nd; d++) f *= x->n[d];
-    gather_args a = {y->p, x->p, (const int64_t *)c->v[2].p, &one, &zero, nn_count(&c->v[2]), f, x->n[0], 0, 0, 1, 0, x->dtype};
+    gather_args a = {y->p, x->p, (const int64_t *)c->v[2].p, &one, &zero, nn_count(&c->v[2]), f, x->n[0], 0, 0, 1, 0,
+                     x->dtype};
     int status = check_indices(a.index, a.b, a.n);
     if (status || a.b * f == 0) return status;
     if (scaled) a.scale = (const float *)scale->p, a.ss = nn_count(scale) > 1;

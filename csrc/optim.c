@@ -8,9 +8,10 @@
  *   rmsprop        [3] alpha     [4] eps           [5] momentum
  *   adagrad        [3] lr decay  [4] eps
  *
- * sgd's m needs no start value: the first step (steps done == 0) writes it. All other state starts as zeros, adagrad's as
- * its initial accumulator. Sources: Nesterov's momentum as in Sutskever et al. 2013; Kingma & Ba 2015 (Adam), Loshchilov &
- * Hutter 2019 (AdamW), Reddi et al. 2018 (AMSGrad); Hinton 2012 and Graves 2013 (RMSprop); Duchi et al. 2011 (Adagrad).
+ * sgd's m needs no start value: the first step (steps done == 0) writes it. All other state starts as zeros, adagrad's
+ * as its initial accumulator. Sources: Nesterov's momentum as in Sutskever et al. 2013; Kingma & Ba 2015 (Adam),
+ * Loshchilov & Hutter 2019 (AdamW), Reddi et al. 2018 (AMSGrad); Hinton 2012 and Graves 2013 (RMSprop); Duchi et al.
+ * 2011 (Adagrad).
  */
 #include <math.h>
 #include "kernels/kernels.h"
@@ -50,11 +51,13 @@ static void step_task(void *arg, int64_t t, int worker)
 /* The operands, outputs first: w, `states` arrays, hyper; then g. */
 static step_args step_operands(const nn_call *c, int states)
 {
-    step_args a = {.op = c->op, .n = nn_count(&c->v[0]), .w = (float *)c->v[0].p, .g = (const float *)c->v[states + 2].p};
+    step_args a = {.op = c->op, .n = nn_count(&c->v[0]), .w = (float *)c->v[0].p};
+    a.g = (const float *)c->v[states + 2].p;
     for (int k = 0; k < states; k++) a.s[k] = (float *)c->v[k + 1].p;
     return a;
 }
 
+/* ns: for an element, one thread (Zen 5, AVX2 or AVX-512). */
 static int step(step_args *a, double *hyper, double ns)
 {
     hyper[2] += 1;
@@ -68,8 +71,9 @@ int nn_op_sgd(const nn_call *c)
 {
     step_args a = step_operands(c, 1);
     double *h = (double *)c->v[2].p;
-    a.h.sgd = (nn_sgd){sign(c), (float)h[1], (float)h[0], (float)h[3], (float)(1 - h[4]), !!(c->flags & NN_NESTEROV), h[2] == 0};
-    return step(&a, h, 0.3);
+    a.h.sgd = (nn_sgd){sign(c), (float)h[1], (float)h[0], (float)h[3], (float)(1 - h[4]), !!(c->flags & NN_NESTEROV),
+                       h[2] == 0};
+    return step(&a, h, 0.1);
 }
 
 int nn_op_adam(const nn_call *c)
@@ -82,15 +86,16 @@ int nn_op_adam(const nn_call *c)
         .gain1 = (float)(1 - h[3]), .beta2 = (float)h[4], .gain2 = (float)(1 - h[4]), .eps = (float)h[5],
         .root = (float)(1 / sqrt(1 - pow(h[4], t))), .lr = (float)(lr / (1 - pow(h[3], t))),
     };
-    return step(&a, h, 0.6);
+    return step(&a, h, 0.2);
 }
 
 int nn_op_rmsprop(const nn_call *c)
 {
     step_args a = step_operands(c, 3);
     double *h = (double *)c->v[4].p;
-    a.h.rmsprop = (nn_rmsprop){sign(c), (float)h[1], (float)h[0], (float)h[3], (float)(1 - h[3]), (float)h[4], (float)h[5]};
-    return step(&a, h, 0.6);
+    a.h.rmsprop = (nn_rmsprop){sign(c), (float)h[1], (float)h[0], (float)h[3], (float)(1 - h[3]), (float)h[4],
+                               (float)h[5]};
+    return step(&a, h, 0.2);
 }
 
 int nn_op_adagrad(const nn_call *c)
@@ -98,7 +103,7 @@ int nn_op_adagrad(const nn_call *c)
     step_args a = step_operands(c, 1);
     double *h = (double *)c->v[2].p;
     a.h.adagrad = (nn_adagrad){sign(c), (float)h[1], (float)(h[0] / (1 + h[2] * h[3])), (float)h[4]};
-    return step(&a, h, 0.5);
+    return step(&a, h, 0.2);
 }
 
 /* NaN in the norm gives NaN, as it does in PyTorch. */
@@ -107,6 +112,6 @@ int nn_op_scale_to_norm(const nn_call *c)
     float factor = (float)c->a.d[0] / (*(const float *)c->v[1].p + 1e-6f);
     if (factor >= 1) return NN_OK;
     step_args a = {.op = c->op, .n = nn_count(&c->v[0]), .w = (float *)c->v[0].p, .h.factor = factor};
-    nn_for(nn_chunks(a.n), 0.2 * (double)a.n, step_task, &a);
+    nn_for(nn_chunks(a.n), 0.1 * (double)a.n, step_task, &a);
     return NN_OK;
 }

@@ -1,7 +1,8 @@
 /* Softmax and the classification losses. Rows are the last axis; blocks of rows are the tasks.
  *
- * cross_entropy leaves rz[b] = 1 / sum exp(x - m) for its gradient, m the largest element of the row, which is found anew
- * there: a log-sum-exp of logits near 1e4 would have lost the digits that matter. dloss is [b], or [1] for all rows.
+ * cross_entropy leaves rz[b] = 1 / sum exp(x - m) for its gradient, m the largest element of the row, which is found
+ * anew there: a log-sum-exp of logits near 1e4 would have lost the digits that matter. dloss is [b], or [1] for all
+ * rows.
  */
 #include <string.h>
 #include "kernels/kernels.h"
@@ -39,7 +40,8 @@ static void softmax_task(void *arg, int64_t t, int worker)
         if (a->label)
             nn_k->cross_entropy_labels_grad(y, a->dloss + i * a->sd, a->sd, a->rz + i, x, a->label + i, &a->p, b, c);
         else
-            nn_k->cross_entropy_probs_grad(y, a->dloss + i * a->sd, a->sd, a->rz + i, x, a->target + i * c, &a->p, b, c);
+            nn_k->cross_entropy_probs_grad(y, a->dloss + i * a->sd, a->sd, a->rz + i, x, a->target + i * c, &a->p, b,
+                                           c);
     }
 }
 
@@ -47,7 +49,7 @@ static int run(softmax_args *a, double ns)
 {
     if (a->b * a->c == 0) return NN_OK;
     a->group = a->c < NN_CHUNK ? (NN_CHUNK / a->c + 15) / 16 * 16 : 1;
-    nn_for((a->b + a->group - 1) / a->group, (double)a->b * (3 + ns * (double)a->c), softmax_task, a);
+    nn_for((a->b + a->group - 1) / a->group, (double)a->b * (5 + ns * (double)a->c), softmax_task, a);
     return NN_OK;
 }
 
@@ -58,7 +60,7 @@ static int rows(const nn_call *c, int what)
     if (c->nv > 2) a.s = (const float *)c->v[2].p;
     a.c = x->nd ? x->n[x->nd - 1] : 1;
     a.b = a.c ? nn_count(x) / a.c : 0;
-    return run(&a, what == SOFTMAX_GRAD ? 0.2 : 0.6);
+    return run(&a, what == SOFTMAX_GRAD ? 0.1 : 0.4);
 }
 
 int nn_op_softmax(const nn_call *c) { return rows(c, SOFTMAX); }
@@ -81,7 +83,8 @@ static int entropy_operands(softmax_args *a, const nn_call *c, int k)
 {
     const nn_view *x = &c->v[k], *target = &c->v[k + 1], *weight = &c->v[k + 2];
     a->x = (const float *)x->p, a->b = x->n[0], a->c = x->n[1];
-    a->p = (nn_entropy){.smoothing = c->a.f[0], .ignored = c->a.i[1], .ignore = c->a.i[2] != 0, .weight_sum = (float)a->c};
+    a->p = (nn_entropy){.smoothing = c->a.f[0], .ignored = c->a.i[1], .ignore = c->a.i[2] != 0};
+    a->p.weight_sum = (float)a->c;
     if (c->nv > k + 2 && weight->p) a->p.weight = (const float *)weight->p;
     if (a->p.weight && a->p.smoothing > 0)
         nn_k->reduce_rows(&a->p.weight_sum, a->p.weight, 0, NN_SUM, 0, 1, 1, a->c);
@@ -103,16 +106,17 @@ int nn_op_cross_entropy(const nn_call *c)
         nn_k->fill(a.scale, a.label ? 0 : 1, a.b);
         nn_k->fill(a.rz, 0, a.b);
     }
-    return run(&a, 0.6);
+    return run(&a, 0.4);
 }
 
 int nn_op_cross_entropy_grad(const nn_call *c)
 {
-    softmax_args a = {.y = (float *)c->v[0].p, .dloss = (const float *)c->v[1].p, .rz = (float *)c->v[2].p, .what = ENTROPY_GRAD};
+    softmax_args a = {.y = (float *)c->v[0].p, .dloss = (const float *)c->v[1].p, .rz = (float *)c->v[2].p,
+                      .what = ENTROPY_GRAD};
     int status = entropy_operands(&a, c, 3);
     if (status) return status;
     a.sd = nn_count(&c->v[1]) > 1;
-    return run(&a, 0.6);
+    return run(&a, 0.4);
 }
 
 /* One element of a row matters; nothing here is worth a vector or a thread. */

@@ -1,7 +1,7 @@
 /* Kernels that move elements: transposed tiles, and rows of bytes that become floats. */
 
-/* y[m,n] = x[n,m] transposed, for elements of 4 bytes, rows ldy and ldx elements apart. Tiles of VL x VL within blocks of
- * 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants them. */
+/* y[m,n] = x[n,m] transposed, for elements of 4 bytes, rows ldy and ldx elements apart. Tiles of VL x VL within blocks
+ * of 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants them. */
 static void transpose4(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64_t m, int64_t n)
 {
     float *y = yp;
@@ -42,8 +42,8 @@ static void transpose1(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64
 }
 
 /* y = x * scale + shift; each of the two is an array, or one value for all (stride 0). */
-static void scale_bytes(float *restrict y, const uint8_t *restrict x, const float *scale, int64_t ss, const float *shift,
-                        int64_t st, int64_t n)
+static void scale_bytes(float *restrict y, const uint8_t *restrict x, const float *scale, int64_t ss,
+                        const float *shift, int64_t st, int64_t n)
 {
     if (!ss && !st) {
         const float a = *scale, b = *shift;
@@ -51,8 +51,8 @@ static void scale_bytes(float *restrict y, const uint8_t *restrict x, const floa
     } else
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * ss] + shift[i * st];
 }
-static void scale_floats(float *restrict y, const float *restrict x, const float *scale, int64_t ss, const float *shift,
-                         int64_t st, int64_t n)
+static void scale_floats(float *restrict y, const float *restrict x, const float *scale, int64_t ss,
+                         const float *shift, int64_t st, int64_t n)
 {
     int64_t i = 0;
     for (; i < n; i += VL) {

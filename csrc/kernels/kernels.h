@@ -31,7 +31,7 @@ typedef struct {
 } nn_sgd;
 typedef struct {
     float sign, decay, keep; /* g += decay w, then w *= keep: one of the two does nothing */
-    float gain1, beta2, gain2, root, eps, lr; /* m += gain1 (g - m), v = beta2 v + gain2 g^2, w -= lr m / (sqrt(v) root + eps) */
+    float gain1, beta2, gain2, root, eps, lr;
 } nn_adam;
 typedef struct {
     float sign, decay, lr, alpha, gain, eps, momentum;

@@ -1,8 +1,8 @@
-/* Reductions of x[o,r,i] over r, as rows (i == 1) and as columns (r rows of i). kind: enum nn_reduce or NN_SQDEV, the sum of
- * (x - mean)^2. The bodies take it as a constant, so every kind is its own loop.
+/* Reductions of x[o,r,i] over r, as rows (i == 1) and as columns (r rows of i). kind: enum nn_reduce or NN_SQDEV, the
+ * sum of (x - mean)^2. The bodies take it as a constant, so every kind is its own loop.
  *
- * Sums: one accumulator never takes more than about 32 elements in a row before it is added to the next level, so the error
- * grows with eps * (32 + n / block), not with eps * n.
+ * Sums: one accumulator takes at most about 32 elements in a row before it is added to the next level, so the error grows
+ * with eps * (32 + n / block), not with eps * n.
  */
 INLINE vf reduce_empty(const int kind) { return vset(kind == NN_MAX ? -INFINITY : kind == NN_MIN ? INFINITY : 0); }
 INLINE vf reduce_join(const int kind, vf a, vf b)
@@ -14,8 +14,8 @@ INLINE vf reduce_step(const int kind, vf s, vf x, vf mean)
     return kind == NN_SQDEV ? s + (x - mean) * (x - mean) : reduce_join(kind, s, x);
 }
 
-/* Lane j of the result joins all lanes of t[j]. Each round halves the number of vectors: in two vectors that stand h rows
- * apart, lanes l and l ^ h are joined, and the lanes whose bit h is set are kept from the second. */
+/* Lane j of the result joins all lanes of t[j]. Each round halves the number of vectors: in two vectors that stand h
+ * rows apart, lanes l and l ^ h are joined, and the lanes whose bit h is set are kept from the second. */
 INLINE vf reduce_lanes(const int kind, vf t[VL])
 {
     const vi lane = V_IOTA;
@@ -53,8 +53,8 @@ INLINE vf reduce_row(const int kind, const float *x, vf mean, int64_t r)
     return total;
 }
 
-INLINE void reduce_rows_body(const int kind, float *y, const float *x, const float *mean, int acc, float divisor, int64_t o,
-                             int64_t r)
+INLINE void reduce_rows_body(const int kind, float *y, const float *x, const float *mean, int acc, float divisor,
+                             int64_t o, int64_t r)
 {
     for (int64_t j = 0; j < o; j += VL) {
         int64_t n = o - j < VL ? o - j : VL;
@@ -68,7 +68,8 @@ INLINE void reduce_rows_body(const int kind, float *y, const float *x, const flo
 }
 
 /* y[o] (+)= the rows of x[o,r], divided by the divisor; mean[o] for NN_SQDEV. */
-static void reduce_rows(float *y, const float *x, const float *mean, int kind, int acc, float divisor, int64_t o, int64_t r)
+static void reduce_rows(float *y, const float *x, const float *mean, int kind, int acc, float divisor, int64_t o,
+                        int64_t r)
 {
     switch (kind) {
     case NN_MAX: reduce_rows_body(NN_MAX, y, x, 0, acc, divisor, o, r); break;
@@ -79,8 +80,8 @@ static void reduce_rows(float *y, const float *x, const float *mean, int kind, i
 }
 
 /* nv vectors side by side, r rows of them; every vector has nq accumulators that take turns. */
-INLINE void reduce_strip(const int kind, const int nv, const int nq, float *y, const float *x, const float *mean, int join,
-                         int64_t r, int64_t ld, int64_t tail)
+INLINE void reduce_strip(const int kind, const int nv, const int nq, float *y, const float *x, const float *mean,
+                         int join, int64_t r, int64_t ld, int64_t tail)
 {
     vf s[8], m[8];
     UNROLL for (int j = 0; j < nv; j++) m[j] = mean ? vload(mean + j * VL) : vset(0);
@@ -102,8 +103,8 @@ INLINE void reduce_strip(const int kind, const int nv, const int nq, float *y, c
 }
 
 /* 32 rows at a time: they stay in cache while the strips go over them, and y keeps the sum of the blocks. */
-INLINE void reduce_columns_body(const int kind, float *y, const float *x, const float *mean, int join, int64_t r, int64_t i,
-                                int64_t ld)
+INLINE void reduce_columns_body(const int kind, float *y, const float *x, const float *mean, int join, int64_t r,
+                                int64_t i, int64_t ld)
 {
     const int nv = VL == 16 ? 8 : 4;
     for (; r > 0; r -= 32, x += 32 * ld, join = 1) {
@@ -116,7 +117,8 @@ INLINE void reduce_columns_body(const int kind, float *y, const float *x, const 
 }
 
 /* y[i] = the columns of x[r,i], r > 0, rows ld apart; join: together with what y holds. mean[i] for NN_SQDEV. */
-static void reduce_columns(float *y, const float *x, const float *mean, int kind, int join, int64_t r, int64_t i, int64_t ld)
+static void reduce_columns(float *y, const float *x, const float *mean, int kind, int join, int64_t r, int64_t i,
+                           int64_t ld)
 {
     switch (kind) {
     case NN_MAX: reduce_columns_body(NN_MAX, y, x, 0, join, r, i, ld); break;
@@ -149,7 +151,8 @@ static void argmax_rows(int64_t *y, const float *x, int kind, int64_t o, int64_t
     }
 }
 
-/* Integers in the order of the floats (of their negatives for NN_MIN), -0 equal to 0, NaN above all. No float gives INT_MIN. */
+/* Integers in the order of the floats (of their negatives for NN_MIN), -0 equal to 0, NaN above all. No float gives
+ * INT_MIN. */
 INLINE vi argmax_key(vf x, vi flip)
 {
     vi bits = (vi)((vf)((vi)x ^ flip) + vset(0));

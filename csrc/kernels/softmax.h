@@ -1,8 +1,8 @@
 /* Softmax, cross-entropy and their gradients, over the rows of x[b,c].
  *
- * VL rows go together: what is summed over a row is one vector per row until reduce_lanes turns VL of them into one vector
- * with a lane per row, so that logarithms and divisions are shared. Long rows go one by one, to stay in cache between the
- * passes. Neither changes the result of a row.
+ * VL rows go together: what is summed over a row is one vector per row until reduce_lanes turns VL of them into one
+ * vector with a lane per row, so that logarithms and divisions are shared. Long rows go one by one, to stay in cache
+ * between the passes. Neither changes the result of a row.
  *
  * Everything is taken relative to the largest element m of a row, also what the gradient needs: with logits of 1e4, m +
  * log(sum) rounds to 1e-3. A row of nothing but -inf gives -inf - -inf = NaN, as it should.
@@ -26,7 +26,8 @@ INLINE vf softmax_max(const float *x, int64_t rows, int64_t c)
     return reduce_lanes(NN_MAX, t);
 }
 
-/* The sum of exp(x - m) over a row as a vector; e, unless it is null, receives the terms (whole: whole vectors of them). */
+/* The sum of exp(x - m) over a row as a vector; e, unless it is null, receives the terms (whole: whole vectors of
+ * them). */
 INLINE vf softmax_exp(float *e, const float *x, float max, int64_t c, int whole)
 {
     const vf m = vset(max);
@@ -156,8 +157,8 @@ static void log_softmax_grad_rows(float *dx, const float *dy, const float *y, in
 /* Cross-entropy with labels t, weights w and label smoothing s:
  *   loss[b] = (1 - s) w[t] (log z - (x[t] - m)) + s/c sum_k w[k] (log z - (x[k] - m)),   z = sum exp(x - m)
  * scale[b] = w[t], rz[b] = 1 / z; an ignored row has loss and scale 0. */
-static void cross_entropy_labels(float *loss, float *scale, float *rz, const float *x, const int64_t *label, const nn_entropy *p,
-                                 int64_t b, int64_t c)
+static void cross_entropy_labels(float *loss, float *scale, float *rz, const float *x, const int64_t *label,
+                                 const nn_entropy *p, int64_t b, int64_t c)
 {
     float m[VL];
     const float *weight = p->weight, share = p->smoothing / (float)c;
@@ -237,8 +238,8 @@ INLINE vf entropy_target(const float *target, const nn_entropy *p, vf share, int
 }
 
 /* loss[b] = sum_k u[k] (log z - (x[k] - m)), scale[b] = 1 */
-static void cross_entropy_probs(float *loss, float *scale, float *rz, const float *x, const float *target, const nn_entropy *p,
-                                int64_t b, int64_t c)
+static void cross_entropy_probs(float *loss, float *scale, float *rz, const float *x, const float *target,
+                                const nn_entropy *p, int64_t b, int64_t c)
 {
     float m[VL];
     const vf share = vset(p->smoothing / (float)c);
@@ -277,7 +278,8 @@ static void cross_entropy_probs_grad(float *dx, const float *dloss, int64_t sd, 
         vstore(m, softmax_max(x, rows, c));
         for (int64_t j = 0; j < VL; j++) {
             sum[j] = vset(0);
-            for (int64_t k = 0; k < c && j < rows; k += VL) sum[j] += vkeep(entropy_target(target + j * c, p, share, k), c - k);
+            for (int64_t k = 0; k < c && j < rows; k += VL)
+                sum[j] += vkeep(entropy_target(target + j * c, p, share, k), c - k);
         }
         vstore(sums, reduce_lanes(NN_SUM, sum));
         for (int64_t j = 0; j < rows; j++) {
