@@ -1,7 +1,7 @@
 """Guards around the engine's memory, by its own allocator: a freed block is the next one of its size to be handed out.
 
-`poison` fills blocks, and the 64 bytes behind each, with 0xFF (NaN in float32) and frees them. An op that leaves part of
-its output unwritten shows NaN; one that writes behind its end changes the guard, which `check_guard` sees.
+`poison` fills blocks, and the 64 bytes behind each, with 0xFF (NaN in float32) and frees them. An op that leaves part
+of its output unwritten shows NaN; one that writes behind its end changes the guard, which `check_guard` sees.
 """
 import ctypes
 

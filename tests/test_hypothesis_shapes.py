@@ -1,4 +1,6 @@
 """Shapes nobody thought of, judged by NumPy; and input that makes no sense, which must raise and never crash."""
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,19 +50,16 @@ def test_shapes_that_do_not_broadcast(a, b, name):
         assert getattr(ops, name)(nncore.zeros(a), nncore.ones(b)).shape == expected
 
 
-@given(SHAPES.flatmap(lambda s: st.tuples(st.just(s), st.sets(st.integers(-len(s), len(s) - 1)) if s else st.just(set()))),
-       st.booleans(), st.sampled_from(["sum", "mean", "var"]))
-def test_reductions(shape_axes, keepdims, name):
-    shape, axes = shape_axes
+@given(SHAPES, st.sets(st.integers(-5, 4)), st.booleans(), st.sampled_from(["sum", "mean", "var"]))
+def test_reductions(shape, axes, keepdims, name):
+    axes = [a for a in axes if -len(shape) <= a < len(shape)]
     axes = tuple({a % len(shape): a for a in axes}.values())
     x = leaf(draw(shape))
     y = getattr(ops, name)(x, axis=axes, keepdims=keepdims)
-    with np.errstate(all="ignore"):
-        options = {"ddof": 1} if name == "var" else {}
-        import warnings
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = getattr(np, name)(x.numpy().astype("f8"), axis=axes, keepdims=keepdims, **options)
+    options = {"ddof": 1} if name == "var" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # means of nothing
+        expected = getattr(np, name)(x.numpy().astype("f8"), axis=axes, keepdims=keepdims, **options)
     assert y.shape == expected.shape
     assert np.allclose(y.numpy(), expected, rtol=1e-5, atol=1e-5, equal_nan=True)
     y.backward(nncore.ones(*y.shape))
@@ -131,15 +130,16 @@ def test_softmax_over_any_axis(shape, axis):
 
 
 NONSENSE = st.one_of(
-    st.none(), st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.binary(max_size=3), st.complex_numbers(),
-    st.lists(st.one_of(st.integers(-3, 3), st.lists(st.floats(), max_size=3)), max_size=3), st.tuples(), st.dictionaries(
-        st.integers(), st.integers(), max_size=1),
-    hn.arrays(st.sampled_from(["f2", "f4", "f8", "i1", "u8", "c8", "?", "O", "U1", "M8[s]"]), hn.array_shapes(max_dims=6, max_side=3)),
-    st.builds(object))
+    st.none(), st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.binary(max_size=3), st.tuples(),
+    st.complex_numbers(), st.lists(st.one_of(st.integers(-3, 3), st.lists(st.floats(), max_size=3)), max_size=3),
+    st.dictionaries(st.integers(), st.integers(), max_size=1), st.builds(object),
+    hn.arrays(st.sampled_from(["f2", "f4", "f8", "i1", "u8", "c8", "?", "O", "U1", "M8[s]"]),
+              hn.array_shapes(max_dims=6, max_side=3)))
+OPS = ("add matmul linear sum reshape take concat pad softmax where clip split permute max gelu cross_entropy "
+       "mse_loss").split()
 
 
-@given(NONSENSE, NONSENSE, st.sampled_from(["add", "matmul", "linear", "sum", "reshape", "take", "concat", "pad", "softmax",
-                                            "where", "clip", "split", "permute", "max", "gelu", "cross_entropy", "mse_loss"]))
+@given(NONSENSE, NONSENSE, st.sampled_from(OPS))
 @settings(max_examples=400)
 def test_nonsense_is_an_error_or_a_result(a, b, name):
     function = getattr(ops, name, None) or getattr(losses, name)

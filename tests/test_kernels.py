@@ -1,4 +1,4 @@
-"""Ladder 3 and 4: kernels over sizes around vectors, tiles and blocks, over their whole range of values, and large shapes.
+"""Ladder 3 and 4: kernels in sizes around vectors, tiles and blocks, over their whole range of values, in large shapes.
 
 What the reference is too slow for is judged by NumPy in float64, by identities, and by comparing instruction sets.
 """
@@ -27,8 +27,8 @@ def array(a):
 
 EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 129)
 SMALL = [tuple(random.Random(i).choice(EDGES) for _ in range(3)) for i in range(150)]
-LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2048, 1024), (257, 129, 1031), (6, 16, 20000),
-         (1500, 10, 256), (48, 4096, 33)]
+LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2048, 1024), (257, 129, 1031),
+         (6, 16, 20000), (1500, 10, 256), (48, 4096, 33)]
 
 
 @pytest.mark.parametrize("ta, tb", [(False, False), (False, True), (True, False), (True, True)])
@@ -113,11 +113,10 @@ def test_accuracy_over_the_whole_range(isa, name):
     assert good.all(), [(float(X[i]), float(r[i]), float(e[i]), float(error[i])) for i in np.argwhere(~good)[:5, 0]]
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "gelu", "silu", "softplus", "elu", "relu", "leaky_relu"])
+@pytest.mark.parametrize("name", [*PROMISED, "elu", "relu", "leaky_relu"])
 def test_a_value_does_not_depend_on_its_place(isa, name):
     """Tails are computed by the same arithmetic as full vectors."""
-    x = draw(200) + (3 if name == "log" else 0)
-    x = np.abs(x) if name == "log" else x
+    x = np.abs(draw(200)) if name in ("log", "sqrt") else draw(200)
     whole = getattr(ops, name)(nncore.tensor(x)).numpy()
     for n in range(70):
         assert getattr(ops, name)(nncore.tensor(x[:n])).numpy().tobytes() == whole[:n].tobytes(), n

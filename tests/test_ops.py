@@ -1,4 +1,4 @@
-"""Ladder 2: every op x every instruction set x every case of cases.py, forward and every gradient against the reference."""
+"""Ladder 2: every op x every instruction set x every case of cases.py: output and gradients against the reference."""
 import functools
 import random
 
@@ -186,7 +186,8 @@ def zeros(*shape):
     ("sum", [zeros(2, 3), 2]), ("mean", [zeros(2, 3), -3]), ("max", [zeros(2, 3), (0, 0)]), ("max", [zeros(0, 3), 0]),
     ("min", [zeros(0)]), ("argmax", [zeros(3, 0), 1]), ("softmax", [zeros(2, 3), 2]), ("log_softmax", [zeros(), 0]),
     ("reshape", [zeros(2, 3), (4,)]), ("reshape", [zeros(2, 3), (-1, -1)]), ("reshape", [zeros(2, 3), (4, -1)]),
-    ("reshape", [zeros(2, 3), (2, 1, 1, 1, 1, 3)]), ("permute", [zeros(2, 3), (0, 0)]), ("permute", [zeros(2, 3), (0,)]),
+    ("reshape", [zeros(2, 3), (2, 1, 1, 1, 1, 3)]),
+    ("permute", [zeros(2, 3), (0, 0)]), ("permute", [zeros(2, 3), (0,)]),
     ("transpose", [zeros(2, 3), 0, 2]), ("concat", [[zeros(2, 3), zeros(3, 2)]]), ("concat", [[]]), ("stack", [[]]),
     ("concat", [[zeros(2), zeros(2, 2)]]), ("stack", [[zeros(2), zeros(3)]]), ("split", [zeros(5), (2, 2)]),
     ("split", [zeros(5), 0]), ("pad", [zeros(5), ((1, 1), (1, 1))]), ("pad", [zeros(5), ((-1, 0),)]),

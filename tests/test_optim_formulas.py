@@ -12,17 +12,19 @@ from nncore.reference import optim as reference
 OPTIONS = [
     ("SGD", {}), ("SGD", {"lr": 0.1}), ("SGD", {"lr": 0.1, "momentum": 0.9}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}), ("SGD", {"lr": 0.1, "maximize": True}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "maximize": True}),
     ("Adam", {}), ("Adam", {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     ("Adam", {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.5)}), ("Adam", {"lr": 0.1, "maximize": True}),
-    ("AdamW", {}), ("AdamW", {"lr": 0.1, "weight_decay": 0.5}), ("AdamW", {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.5)}),
+    ("AdamW", {}), ("AdamW", {"lr": 0.1, "weight_decay": 0.5}),
+    ("AdamW", {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.5)}),
     ("RMSprop", {}), ("RMSprop", {"lr": 0.1, "alpha": 0.5, "weight_decay": 0.1}), ("RMSprop", {"momentum": 0.9}),
     ("RMSprop", {"centered": True, "eps": 1e-3}), ("RMSprop", {"centered": True, "eps": 1e-3, "momentum": 0.5}),
     ("Adagrad", {}), ("Adagrad", {"lr": 0.5, "lr_decay": 0.5, "initial_accumulator_value": 0.1, "weight_decay": 0.1}),
 ]
 STEPS = 6
-# A step rounds about ten times; weights are of size 1 to 3, so is what they change by. Centered RMSprop takes the square
-# root of a difference (v - a^2), which loses digits: hence eps = 1e-3 above and a factor here.
+# A step rounds about ten times; weights are of size 1 to 3, so is what they change by. Centered RMSprop takes the root
+# of a difference (v - a^2), which loses digits: hence eps = 1e-3 above and a factor below.
 TOLERANCE = 3 * 10 * STEPS * EPS
 
 

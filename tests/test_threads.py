@@ -1,4 +1,4 @@
-"""Ladder 5: results are bitwise equal for any number of threads, in several Python threads at once, and after a fork."""
+"""Ladder 5: results are bitwise equal for any number of threads, in two Python threads at once, and after a fork."""
 import os
 import signal
 import threading
@@ -57,9 +57,10 @@ WORK = {
                        for y in with_gradients(lambda x: loss(x, normal(300, 400, seed=1)), normal(300, 400))],
     "cross-entropy": lambda: with_gradients(
         lambda x: losses.cross_entropy(x, nncore.tensor(np.arange(5000) % 31), label_smoothing=0.1), normal(5000, 31)),
-    "moves": lambda: with_gradients(lambda x: ops.concat([ops.permute(x, 2, 0, 1), x[::-1, :, ::2].permute(2, 0, 1)], 0),
-                                    normal(40, 50, 60)),
-    "take": lambda: with_gradients(lambda x: ops.take(x, nncore.tensor(np.arange(40000) * 7919 % 500)), normal(500, 17)),
+    "moves": lambda: with_gradients(
+        lambda x: ops.concat([ops.permute(x, 2, 0, 1), x[::-1, :, ::2].permute(2, 0, 1)], 0), normal(40, 50, 60)),
+    "take": lambda: with_gradients(
+        lambda x: ops.take(x, nncore.tensor(np.arange(40000) * 7919 % 500)), normal(500, 17)),
     "random numbers": random_numbers,
     "training": trained,
 }

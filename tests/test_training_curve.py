@@ -1,7 +1,7 @@
 """Ladder 7: the loss curve of a small network equals that of the same training in pure Python.
 
-Everything at once: layers, their gradients, the loss, the optimizer. The pure Python side runs the reference with Values
-in float64; nothing of it is shared with the engine.
+Everything at once: layers, their gradients, the loss, the optimizer. The pure Python side runs the reference with
+Values in float64; nothing of it is shared with the engine.
 """
 import random
 
