@@ -92,7 +92,7 @@ def all_kinds_of_floats(n):
     return x[np.isfinite(x) & (np.abs(x) >= 2**-126)]
 
 
-X = all_kinds_of_floats(12000)
+X = all_kinds_of_floats(40000)
 TRUE = {}  # name -> the true values, by the reference in float64
 
 
