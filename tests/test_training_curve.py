@@ -75,7 +75,7 @@ CURVES = {
     "tanh-mse-sgd": ((3, 5, 2), "tanh", "mse_loss", "SGD", {"lr": 0.2, "momentum": 0.5}),
     "relu-cross_entropy-adam": ((3, 6, 4), "relu", "cross_entropy", "Adam", {"lr": 0.05}),
     "gelu-huber-adamw": ((2, 4, 3, 1), "gelu", "huber_loss", "AdamW", {"lr": 0.02}),
-    "silu-binary-rmsprop": ((3, 4, 1), "silu", "binary_cross_entropy_with_logits", "RMSprop", {"lr": 0.02}),
+    "silu-binary-rmsprop": ((3, 4, 1), "silu", "binary_cross_entropy_with_logits", "RMSprop", {"lr": 0.05}),
 }
 
 
@@ -87,6 +87,8 @@ def test_loss_curve(isa, name, fused):
     x = uniform((BATCH, sizes[0]), -1.5, 1.5)
     if loss == "cross_entropy":
         target = integers((BATCH,), 0, sizes[-1])
+    elif loss.startswith("binary"):
+        target = Array((BATCH, 1), (float(row > 0) for row in x.flat[::sizes[0]]))
     else:
         target = uniform((BATCH, sizes[-1]), 0, 1, seed=1)
     n = sum(len(p.flat) for p in parameters)
