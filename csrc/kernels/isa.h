@@ -12,6 +12,7 @@
 #include "gather.h"
 #include "softmax.h"
 #include "optim.h"
+#include "random.h"
 
 #define ISA_TABLE_(isa) nn_kernels_##isa
 #define ISA_TABLE(isa) ISA_TABLE_(isa)

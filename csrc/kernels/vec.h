@@ -144,10 +144,201 @@ INLINE vf vsqrt(vf a)
 #endif
 }
 
+/* Clamps against a constant in one instruction; NaN in a stays. */
+INLINE vf vatmost(vf a, float most)
+{
+#if VL == 16
+    return (vf)_mm512_min_ps((__m512)vset(most), (__m512)a);
+#elif VL == 8
+    return (vf)_mm256_min_ps((__m256)vset(most), (__m256)a);
+#elif defined(__aarch64__)
+    return (vf)vminq_f32((float32x4_t)vset(most), (float32x4_t)a);
+#else
+    return (vf)_mm_min_ps((__m128)vset(most), (__m128)a);
+#endif
+}
+INLINE vf vatleast(vf a, float least)
+{
+#if VL == 16
+    return (vf)_mm512_max_ps((__m512)vset(least), (__m512)a);
+#elif VL == 8
+    return (vf)_mm256_max_ps((__m256)vset(least), (__m256)a);
+#elif defined(__aarch64__)
+    return (vf)vmaxq_f32((float32x4_t)vset(least), (float32x4_t)a);
+#else
+    return (vf)_mm_max_ps((__m128)vset(least), (__m128)a);
+#endif
+}
+
+/* a * b - product without rounding, where product = a * b rounded: an FMA, or Dekker's (1971) splitting into halves, which
+ * gives 0 where the halves' products would underflow and is for |a|, |b| < 2^100. */
+INLINE vf vmul_error(vf a, vf b, vf product)
+{
+#if VL == 16
+    return (vf)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)product);
+#elif VL == 8
+    return (vf)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)product);
+#elif defined(__aarch64__)
+    return (vf)vfmaq_f32((float32x4_t)-product, (float32x4_t)a, (float32x4_t)b);
+#else
+    vi high = viset((int32_t)0xfffff000);
+    vf ah = (vf)((vi)a & high), al = a - ah, bh = (vf)((vi)b & high), bl = b - bh;
+    vf error = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
+    return (vf)((vi)error & (vabs(product) > vset(0x1p-80f)));
+#endif
+}
+/* a * b + c, rounded, and in low what the rounding lost; for |c| >= |a b| or c = 0. */
+INLINE vf vfma_low(vf a, vf b, vf c, vf *low)
+{
+#if VL == 16
+    vf r = (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    *low = (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)(c - r));
+#elif VL == 8
+    vf r = (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    *low = (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)(c - r));
+#elif defined(__aarch64__)
+    vf r = (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+    *low = (vf)vfmaq_f32((float32x4_t)(c - r), (float32x4_t)a, (float32x4_t)b);
+#else
+    vf p = a * b, r = p + c;
+    *low = ((c - r) + p) + vmul_error(a, b, p);
+#endif
+    return r;
+}
+/* a, rounded to float32 here: keeps a product from being contracted into an FMA, so all instruction sets agree. */
+INLINE vf vrounded(vf a)
+{
+#if defined(__aarch64__)
+    __asm__("" : "+w"(a));
+#elif defined(__x86_64__)
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
+/* table[index mod 8] in every lane. */
+INLINE vf vlookup8(const float *table, vi index)
+{
+#if VL == 16
+    return (vf)_mm512_permutexvar_ps((__m512i)index, _mm512_broadcast_f32x8(_mm256_loadu_ps(table)));
+#elif VL == 8
+    return (vf)_mm256_permutevar8x32_ps(_mm256_loadu_ps(table), (__m256i)index);
+#elif defined(__aarch64__)
+    uint8x16x2_t t = {{vreinterpretq_u8_f32(vld1q_f32(table)), vreinterpretq_u8_f32(vld1q_f32(table + 4))}};
+    return (vf)vqtbl2q_u8(t, (uint8x16_t)((index & 7) * 0x04040404 + 0x03020100));
+#else
+    index &= 7;
+    return (vf){table[index[0]], table[index[1]], table[index[2]], table[index[3]]};
+#endif
+}
+
 INLINE vf vfromi(vi a) { return __builtin_convertvector(a, vf); }
 /* Nearest integer, ties to even, for |a| < 2^22; as float and as int. */
 INLINE vf vround(vf a) { vf magic = vset(0x1.8p23f); return (a + magic) - magic; }
 INLINE vi vroundi(vf a) { return __builtin_convertvector(vround(a), vi); }
+
+/* The same in the form k = a + V_MAGIC: the integer n stands in the low bits of k, and k - V_MAGIC is n as a float. */
+#define V_MAGIC 0x1.8p23f
+/* 2^(n + bias) for such a k; the exponent must be in -126 .. 127. */
+INLINE vf vpow2(vf k, int bias) { return (vf)(((vi)k << 23) + viset((127 + bias) << 23)); }
+/* a * 2^n for such a k, |n| < 250: rounds once, overflows to infinity and underflows as IEEE 754 says. */
+INLINE vf vldexp(vf a, vf k)
+{
+#if VL == 16
+    return (vf)_mm512_scalef_ps((__m512)a, (__m512)(k - vset(V_MAGIC)));
+#else
+    vi half = (vi)k >> 1, rest = (vi)k - half;
+    return a * vpow2((vf)half, 0) * vpow2((vf)rest, 0);
+#endif
+}
+/* x = m 2^e with 0.75 <= m < 1.5, for x > 0. For 0 (and subnormals), infinity, NaN and x < 0, m + e is what log gives:
+ * -infinity, infinity, NaN, NaN. */
+INLINE vf vsplit(vf x, vf *e)
+{
+#if VL == 16
+    __m512 m = _mm512_getmant_ps((__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan), g = _mm512_getexp_ps((__m512)x);
+    *e = (vf)_mm512_mask_add_ps(g, _mm512_cmp_ps_mask(m, _mm512_set1_ps(1), _CMP_LT_OQ), g, _mm512_set1_ps(1));
+    return (vf)m;
+#else
+    vi t = (vi)x - viset(0x3f400000), top = t & viset((int32_t)0xff800000);
+    vf special = vsel(x < vset(0x1p-126f), vsel(x < vset(0), vset(NAN), vset(-INFINITY)), x);
+    vi ordinary = (x >= vset(0x1p-126f)) & (x < vset(INFINITY));
+    *e = vsel(ordinary, vfromi(t >> 23), special);
+    return (vf)((vi)x - top);
+#endif
+}
+
+/* Vectors of VL / 2 doubles, and 64-bit lanes. */
+typedef double vd __attribute__((vector_size(4 * VL)));
+typedef uint64_t vul __attribute__((vector_size(4 * VL)));
+#if VL == 4
+#define VD_LANES(x) {x, x}
+#define VUL_IOTA {0, 1}
+#elif VL == 8
+#define VD_LANES(x) {x, x, x, x}
+#define VUL_IOTA {0, 1, 2, 3}
+#else
+#define VD_LANES(x) {x, x, x, x, x, x, x, x}
+#define VUL_IOTA {0, 1, 2, 3, 4, 5, 6, 7}
+#endif
+INLINE vd vdset(double a) { return (vd)VD_LANES(a); }
+INLINE vul vulset(uint64_t a) { return (vul)VD_LANES(a); }
+/* The lower and the upper half of a as doubles, and back. */
+INLINE void vtod(vf a, vd *lower, vd *upper)
+{
+#if VL == 16
+    *lower = (vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)a));
+    *upper = (vd)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)a, 1));
+#elif VL == 8
+    *lower = (vd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)a));
+    *upper = (vd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)a, 1));
+#elif defined(__aarch64__)
+    *lower = (vd)vcvt_f64_f32(vget_low_f32((float32x4_t)a));
+    *upper = (vd)vcvt_high_f64_f32((float32x4_t)a);
+#else
+    *lower = (vd)_mm_cvtps_pd((__m128)a);
+    *upper = (vd)_mm_cvtps_pd(_mm_movehl_ps((__m128)a, (__m128)a));
+#endif
+}
+INLINE vf vfromd(vd lower, vd upper)
+{
+#if VL == 16
+    __m512 r = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)lower));
+    return (vf)_mm512_insertf32x8(r, _mm512_cvtpd_ps((__m512d)upper), 1);
+#elif VL == 8
+    return (vf)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)upper), _mm256_cvtpd_ps((__m256d)lower));
+#elif defined(__aarch64__)
+    return (vf)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)lower), (float64x2_t)upper);
+#else
+    return (vf)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)lower), _mm_cvtpd_ps((__m128d)upper));
+#endif
+}
+/* min(max(a, -limit), limit); NaN stays. */
+INLINE vd vdclamp(vd a, double limit)
+{
+#if VL == 16
+    return (vd)_mm512_min_pd(_mm512_set1_pd(limit), _mm512_max_pd(_mm512_set1_pd(-limit), (__m512d)a));
+#elif VL == 8
+    return (vd)_mm256_min_pd(_mm256_set1_pd(limit), _mm256_max_pd(_mm256_set1_pd(-limit), (__m256d)a));
+#elif defined(__aarch64__)
+    return (vd)vminq_f64(vdupq_n_f64(limit), vmaxq_f64(vdupq_n_f64(-limit), (float64x2_t)a));
+#else
+    return (vd)_mm_min_pd(_mm_set1_pd(limit), _mm_max_pd(_mm_set1_pd(-limit), (__m128d)a));
+#endif
+}
+/* The 64-bit product of the lower 32 bits of every lane. */
+INLINE vul vmul32(vul a, vul b)
+{
+#if VL == 16
+    return (vul)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif VL == 8
+    return (vul)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__aarch64__)
+    return (vul)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#else
+    return (vul)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#endif
+}
 
 /* Sum and largest of the lanes, in a fixed order: halves are combined, so the result depends on VL only. */
 INLINE float vsum(vf a)

@@ -1,17 +1,292 @@
-#define L1(name, e) INLINE vf name(vf x) { float t[VL]; vstore(t, x); for (int q = 0; q < VL; q++) { float x = t[q]; t[q] = e; } return vload(t); }
-#define L2(name, e) INLINE vf name(vf x, vf y) { float t[VL], u[VL]; vstore(t, x); vstore(u, y); for (int q = 0; q < VL; q++) { float x = t[q], y = u[q]; t[q] = e; } return vload(t); }
+/* Elementary functions of float vectors, over vec.h: no branches, no gathers, the same text for every instruction set.
+ *
+ * Every function is within 2 ulp of the true value over its whole range, NaN gives NaN, and infinities give the limit.
+ * Subnormal arguments count as 0 and results below 2^-126 may be 0: kernels run with FTZ and DAZ set. Gradients are
+ * bounded absolutely where their sign changes, as said there.
+ *
+ * Polynomials are minimax fits (Remez exchange, relative error below 2^-26) whose coefficients were rounded to float32
+ * from the lowest power up, the rest refitted each time. Where the last operation's rounding and one more would exceed
+ * 2 ulp, the part that rounding lost is carried along (`low`).
+ */
+#ifndef VMATH_H
+#define VMATH_H
+#include "vec.h"
+
+#define V_SIGN_BIT viset((int32_t)0x80000000)
+#define V_LOG2E 0x1.715476p0f
+#define V_LN2_HIGH 0x1.62e4p-1f        /* 15 bits: its product with an exponent is exact */
+#define V_LN2_LOW 0x1.7f7d1cp-20f
+
+/* c[0] + x (c[1] + x (c[2] + ...)), n coefficients. */
+INLINE vf v_poly(vf x, const float *c, int n)
+{
+    vf p = vset(c[n - 1]);
+    UNROLL for (int i = n - 2; i >= 0; i--) p = p * x + vset(c[i]);
+    return p;
+}
+#define V_POLY(x, ...) v_poly(x, (const float[]){__VA_ARGS__}, sizeof((float[]){__VA_ARGS__}) / sizeof(float))
+
+/* ---- exponentials: e^x = 2^n e^r, n an integer in the form vpow2 takes, |r| <= ln(2) / 2 ---- */
+
+/* r; n by *k. */
+INLINE vf v_reduce(vf x, vf *k)
+{
+    *k = x * vset(V_LOG2E) + vset(V_MAGIC);
+    vf n = *k - vset(V_MAGIC);
+    return (x - n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW);
+}
+/* e^r - 1 for such an r. */
+INLINE vf v_expm1_reduced(vf r)
+{
+    vf p = V_POLY(r, 0x1.fffffcp-2f, 0x1.555490p-3f, 0x1.5558b6p-5f, 0x1.123b3cp-7f, 0x1.6a4ab6p-10f);
+    return r * r * p + r;
+}
+
 INLINE vf v_exp(vf x)
 {
-    vf c = vmin(vmax(x, vset(-87.3f)), vset(88.7f)), n = vround(c * vset(1.44269504f));
-    vf r = (c - n * vset(0.693359375f)) + n * vset(2.12194440e-4f);
-    vf p = vset(1.9875691500e-4f);
-    p = p * r + vset(1.3981999507e-3f); p = p * r + vset(8.3334519073e-3f); p = p * r + vset(4.1665795894e-2f);
-    p = p * r + vset(1.6666665459e-1f); p = p * r + vset(5.0000001201e-1f); p = p * r * r + r + vset(1);
-    vf s = (vf)((__builtin_convertvector(n, vi) + 127) << 23);
-    return vsel(x < vset(-87.3f), vset(0), vsel(x > vset(88.72f), vset(INFINITY), p * s));
+    vf k, r = v_reduce(vatleast(vatmost(x, 89), -104), &k);
+    return vldexp(v_expm1_reduced(r) + vset(1), k);
 }
-L1(v_log, logf(x)) L2(v_pow, powf(x, y)) L1(v_sign, x != x ? x : (float)((x > 0) - (x < 0))) L1(v_step, x > 0) L1(v_nan_or_zero, x != x ? x : 0)
-L1(v_expm1, expm1f(x)) L1(v_gelu, x) L1(v_gelu_grad, x) L1(v_gelu_tanh, x) L1(v_gelu_tanh_grad, x) L1(v_silu, x) L1(v_silu_grad, x)
-L1(v_sigmoid, 1/(1+expf(-x))) L1(v_tanh, tanhf(x)) L1(v_softplus, log1pf(expf(x)))
-L2(v_huber, fabsf(x) < y ? 0.5f*x*x : y*(fabsf(x)-0.5f*y)) L2(v_smooth_l1, fabsf(x) < y ? 0.5f*x*x/y : fabsf(x)-0.5f*y) L2(v_smooth_l1_grad, fabsf(x) < y ? x/y : (x>0)-(x<0))
-L2(v_bce, -(y*logf(x)+(1-y)*log1pf(-x))) L2(v_bce_grad, (x-y)/(x*(1-x))) L2(v_bce_logits, fmaxf(x,0)-x*y+log1pf(expf(-fabsf(x))))
+
+/* e^x for -87.4 <= x <= 0, and for x below: 0 or a subnormal. */
+INLINE vf v_exp_negative(vf x)
+{
+    vf k, q = v_expm1_reduced(v_reduce(vatleast(x, -87.4f), &k)), s = vpow2(k, 0);
+    return (q + vset(1)) * s;
+}
+
+INLINE vf v_expm1(vf x)
+{
+    vf k, q = v_expm1_reduced(v_reduce(vatleast(vatmost(x, 89), -20), &k)), s = vpow2(k, -1);
+    vf half = q * s + (s - vset(0.5f));
+    return vsel(vabs(x) < vset(0x1p-100f), x, half + half);
+}
+
+/* 2^-8 (1 + e^-(x + low)) for -93.5 <= x <= 80; without that factor it would overflow where x / (1 + e^-x) does not yet
+ * underflow. */
+#define V_SIGMOID_ONE 0x1p-8f
+INLINE vf v_sigmoid_denominator(vf x, vf low)
+{
+    vf k, q = v_expm1_reduced(v_reduce(-x, &k) - low), s = vpow2(k, -8);
+    return q * s + (s + vset(V_SIGMOID_ONE));
+}
+INLINE vf v_sigmoid(vf x)
+{
+    return vset(V_SIGMOID_ONE) / v_sigmoid_denominator(vatleast(vatmost(x, 80), -93.5f), vset(0));
+}
+/* x / (1 + e^-x); the last term brings back what the clamp to 80 took. */
+INLINE vf v_silu(vf x)
+{
+    vf c = vatleast(vatmost(x, 80), -93.5f);
+    return c / v_sigmoid_denominator(c, vset(0)) * vset(V_SIGMOID_ONE) + (vatleast(x, 80) - vset(80));
+}
+/* 1/2 + O(x), O odd; at -t = -|x|, with s = sigmoid(-t), it is s - t s (1 - s). Absolute error below 2^-22. */
+INLINE vf v_silu_grad(vf x)
+{
+    vf t = vatleast(-vabs(x), -93.5f), s = vset(V_SIGMOID_ONE) / v_sigmoid_denominator(t, vset(0));
+    return vset(0.5f) + vcopysign(vset(0.5f) - (s + t * (s - s * s)), x);
+}
+
+/* Small |x|: an odd polynomial. Else 1 - 2 / (e^2|x| + 1), where the quotient's error shrinks. */
+INLINE vf v_tanh(vf x)
+{
+    vf t = vatmost(vabs(x), 10), k, q = v_expm1_reduced(v_reduce(t + t, &k)), s = vpow2(k, 0);
+    vf large = vset(1) - vset(2) / (q * s + (s + vset(1)));
+    vf y = x * x, p = V_POLY(y, -0x1.555532p-2f, 0x1.1106f6p-3f, -0x1.b835a4p-5f, 0x1.51f8cep-6f, -0x1.750ce2p-8f);
+    return vsel(t < vset(0.625f), x * y * p + x, vcopysign(large, x));
+}
+
+/* ---- logarithms ---- */
+
+/* log x = e ln 2 + log(1 + f) with 1 + f in 0.75 .. 1.5. */
+INLINE vf v_log(vf x)
+{
+    vf e, f = vsplit(x, &e) - vset(1), y = f * f;
+    vf p = V_POLY(f, 0x1.5555a4p-2f, -0x1.00004ap-2f, 0x1.99699ep-3f, -0x1.54ed96p-3f, 0x1.28807ap-3f, -0x1.0d98f2p-3f,
+                  0x1.acf4bap-4f, -0x1.71e354p-5f);
+    vf small = (f * y * p + e * vset(V_LN2_LOW)) - vset(0.5f) * y;
+    return (small + f) + e * vset(V_LN2_HIGH);
+}
+/* 1 + x = u + low exactly, log(1 + x) = log u + low / u. */
+INLINE vf v_log1p(vf x)
+{
+    vf u = x + vset(1), v = u - vset(1), low = (vset(1) - (u - v)) + (x - v);
+    return v_log(u) + vsel(x < vset(0x1p30f), low / vatleast(u, 0x1p-30f), vset(0));
+}
+/* log(1 + z) for 0 <= z <= 1. */
+INLINE vf v_log1p_unit(vf z)
+{
+    vf p = V_POLY(z, -0x1.ffffd2p-2f, 0x1.554dd0p-2f, -0x1.ff23e6p-3f, 0x1.934b54p-3f, -0x1.3a4360p-3f, 0x1.b4ae20p-4f,
+                  -0x1.d6b0f4p-5f, 0x1.491890p-6f, -0x1.af4be0p-9f);
+    return z * z * p + z;
+}
+INLINE vf v_softplus(vf x) { return vatleast(x, 0) + v_log1p_unit(v_exp_negative(-vabs(x))); }
+
+/* ---- the error function and what is made of it ---- */
+
+/* Small |x|: an odd polynomial. Else 1 - erfc |x|, erfc x = e^(-x p(x)). */
+INLINE vf v_erf(vf x)
+{
+    vf t = vatmost(vabs(x), 3.93f);
+    vf p = V_POLY(t, 0x1.20e852p+0f, 0x1.4574c2p-1f, 0x1.aee96cp-4f, -0x1.727a26p-6f, 0x1.7b1ab6p-9f, -0x1.2e82f8p-15f,
+                  -0x1.946184p-15f, 0x1.59b55ep-18f);
+    vf large = vset(1) - v_exp_negative(-t * p);
+    vf y = x * x, o = V_POLY(y, 0x1.06eba6p-3f, -0x1.8126f4p-2f, 0x1.ce1d36p-4f, -0x1.b6b784p-6f, 0x1.485090p-8f,
+                             -0x1.3ec0e8p-11f);
+    return vsel(t < vset(0.9f), x * (o + vset(1)), vcopysign(large, x));
+}
+
+/* W(t) = t F(-t) e^(t^2 / 2), F the normal distribution function: between 0 and 0.4 and smooth, so a polynomial of degree
+ * 7 in t - c does in each of the intervals 0 .5 1 2 3 5 7 11 13.4. They are the half octaves of t + 1, which its bits
+ * number from 6, 7, 0, 1 ... The c are such that W(c) is a float32 to 2^-33 (Gal, 1985). Rows: c, then the coefficients. */
+static const float v_gelu_tail[9][8] = {
+    {0x1.79c000p+0f, 0x1.3e5400p+1f, 0x1.fc8800p+1f, 0x1.7d9000p+2f, 0x1.1fa800p+3f, 0x1.87acccp+3f, 0, 0x1.836800p-1f},
+    {0x1.3a4bf0p-2f, 0x1.6970ecp-2f, 0x1.8272bcp-2f, 0x1.8de104p-2f, 0x1.93a36ep-2f, 0x1.95d7cap-2f, 0, 0x1.cf764cp-3f},
+    {0x1.27defcp-4f, 0x1.c42db6p-6f, 0x1.33040ep-7f, 0x1.a83d5ap-9f, 0x1.0c58bap-10f, 0x1.b6d940p-12f, 0x1.000000p-1f, 0x1.58fc32p-3f},
+    {-0x1.3d2e34p-5f, -0x1.7de2c0p-7f, -0x1.81518ap-9f, -0x1.840f56p-11f, -0x1.5639e6p-13f, -0x1.a36658p-15f, -0x1.988440p-2f, -0x1.be1c02p-4f},
+    {0x1.17b8c0p-6f, 0x1.0f34d8p-8f, 0x1.9f11bep-11f, 0x1.35271ap-13f, 0x1.7fe21ep-16f, 0x1.621dfep-18f, 0x1.fffa1cp-3f, 0x1.d0f17cp-5f},
+    {-0x1.b0c2fap-8f, -0x1.57c4acp-10f, -0x1.950230p-13f, -0x1.c4a506p-16f, -0x1.8e07fep-19f, -0x1.16a438p-21f, -0x1.100afep-3f, -0x1.a2e6b2p-6f},
+    {0x1.301730p-9f, 0x1.90b746p-12f, 0x1.71bb00p-15f, 0x1.38f2c4p-18f, 0x1.892faep-22f, 0x1.a1ad92p-25f, 0x1.f8a156p-5f, 0x1.515772p-7f},
+    {-0x1.9a4ab8p-11f, -0x1.c14facp-14f, -0x1.58dfeap-17f, -0x1.afc078p-21f, -0x1.a0c7aep-25f, -0x1.32dbdep-28f, -0x1.85057cp-6f, -0x1.f88de4p-9f},
+    {0x1.dcea12p-13f, 0x1.c4c862p-16f, 0x1.147ee0p-19f, 0x1.08b22ep-23f, 0x1.86075cp-28f, 0x1.dd630cp-32f, 0x1.74764ap-8f, 0x1.94456ep-10f},
+};
+
+/* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
+INLINE vf v_gelu(vf x)
+{
+    vf t = vatmost(vabs(x), 13.24f), square = t * t, square_low = vmul_error(t, t, square);
+    vf k, q = v_expm1_reduced(v_reduce(vset(-0.5f) * square, &k) - vset(0.5f) * square_low);
+
+    vi interval = (vi)(t + vset(1)) >> 22;
+    vf d = t - vlookup8(v_gelu_tail[0], interval), p = vlookup8(v_gelu_tail[8], interval), low;
+    UNROLL for (int i = 7; i > 1; i--) p = p * d + vlookup8(v_gelu_tail[i], interval);
+    vf w = vfma_low(p, d, vlookup8(v_gelu_tail[1], interval), &low);
+    vf ramp = vsel(x < vset(0x1p-125f), vset(0), x); /* below, x and x / 2 would be on two sides of the least normal */
+    return ramp - ((w * q + low) + w) * vpow2(k, 0);
+}
+
+/* 1/2 + O(x), O odd: polynomials of degree 7 around the multiples of 13/16. Absolute error below 2^-22. */
+static const float v_gelu_slope[8][8] = {
+    {0, 0x1.0cad92p-1f, 0x1.3df968p-1f, 0x1.15bd28p-1f, 0x1.0314b6p-1f, 0x1.003436p-1f, 0x1.0001b0p-1f, 0x1.000006p-1f},
+    {0x1.988454p-1f, 0x1.8978a8p-2f, -0x1.178e72p-4f, -0x1.4a301ep-4f, -0x1.1ca6aep-6f, -0x1.8b8284p-10f, -0x1.f73068p-15f, -0x1.336068p-20f},
+    {-0x1.4d8144p-20f, -0x1.8e72e0p-2f, -0x1.e20032p-4f, 0x1.8c72eap-5f, 0x1.62814cp-6f, 0x1.5a0ed4p-9f, 0x1.1a413ap-13f, 0x1.a2e7c2p-18f},
+    {-0x1.105236p-2f, 0x1.222e20p-7f, 0x1.1127e6p-3f, 0x1.ff7922p-8f, -0x1.cd4e0ap-7f, -0x1.6d85b4p-9f, -0x1.83a9e6p-13f, -0x1.5bbe16p-18f},
+    {-0x1.9f3cecp-13f, 0x1.bbe18ep-4f, -0x1.df950ep-6f, -0x1.9aeee4p-6f, 0x1.e3231ep-9f, 0x1.fe6c56p-10f, 0x1.3bb412p-13f, -0x1.7cd252p-15f},
+    {0x1.f18be2p-5f, -0x1.5f51ccp-6f, -0x1.563ccep-6f, 0x1.874344p-7f, 0x1.7d9e0ap-10f, -0x1.b50a60p-11f, -0x1.0cc8f0p-13f, -0x1.8a7a8ap-18f},
+    {-0x1.140ff4p-9f, -0x1.0d5ee6p-6f, 0x1.64ff44p-7f, 0x1.217700p-15f, -0x1.bdcdd0p-10f, 0x1.ff6964p-16f, 0x1.884e2ap-13f, 0x1.bfbf76p-13f},
+    {-0x1.e01f82p-8f, 0x1.58d45ap-8f, 0x1.3945dep-11f, -0x1.e96a6ap-10f, 0x1.1e7b0cp-11f, 0x1.d77276p-15f, -0x1.a2fd82p-16f, -0x1.61d3bep-19f},
+};
+INLINE vf v_gelu_grad(vf x)
+{
+    vf t = vatmost(vabs(x), 6.09f), k = t * vset(16 / 13.f) + vset(V_MAGIC), d = t - (k - vset(V_MAGIC)) * vset(0.8125f);
+    vf p = vlookup8(v_gelu_slope[7], (vi)k);
+    UNROLL for (int i = 6; i >= 0; i--) p = p * d + vlookup8(v_gelu_slope[i], (vi)k);
+    return vset(0.5f) + vcopysign(p, x);
+}
+
+/* x sigmoid(z), z = x (a + b x^2) with a = sqrt(8 / pi), b = 0.044715 a. z is needed to 2^-31, so it is two floats; a is cut
+ * so that a - (a + b x^2) is exact for |x| <= 12. */
+#define V_GELU_A 0x1.98845p+0f
+#define V_GELU_A_LOW 0x1.9ea1b2p-23f
+#define V_GELU_B 0x1.2444f2p-4f
+#define V_GELU_B_LOW 0x1.49b16ap-29f
+INLINE vf v_gelu_tanh(vf x)
+{
+    vf c = vatleast(vatmost(x, 12), -12);
+    vf square = c * c, square_low = vmul_error(c, c, square), t_low, z_low;
+    vf t = vfma_low(square, vset(V_GELU_B), vset(V_GELU_A), &t_low);
+    t_low += square * vset(V_GELU_B_LOW) + (square_low * vset(V_GELU_B) + vset(V_GELU_A_LOW));
+    vf z = vfma_low(c, t, vset(0), &z_low);
+    z_low += c * t_low;
+    vf y = c / v_sigmoid_denominator(vatleast(vatmost(z, 80), -93.5f), z_low) * vset(V_SIGMOID_ONE);
+    return y + (vatleast(x, 12) - vset(12));
+}
+/* As silu's: s - t s (1 - s) z'(t) with s = sigmoid(-z(t)). Absolute error below 2^-22. */
+INLINE vf v_gelu_tanh_grad(vf x)
+{
+    const float a = (float)(V_GELU_A + (double)V_GELU_A_LOW);
+    vf t = vatleast(-vabs(x), -8), square = t * t, z = t * (square * vset(V_GELU_B) + vset(a));
+    vf s = vset(V_SIGMOID_ONE) / v_sigmoid_denominator(z, vset(0));
+    vf slope = t * (square * vset(3 * V_GELU_B) + vset(a));
+    return vset(0.5f) + vcopysign(vset(0.5f) - (s + slope * (s - s * s)), x);
+}
+
+/* ---- power ---- */
+
+/* |x|^y = 2^(y log2 |x|) in double, for |x| = m 2^e. */
+INLINE vd v_pow_half(vd m, vd e, vd y)
+{
+    vd s = (m - vdset(1)) / (m + vdset(1)), u = s * s;
+    vd p = vdset(0x1.64bd80b108e46p-2);
+    p = p * u + vdset(0x1.a513903e70236p-2);
+    p = p * u + vdset(0x1.2778a4e2dd7a0p-1);
+    p = p * u + vdset(0x1.ec709b59934e7p-1);
+    p = p * u + vdset(0x1.71547652d7fa3p+1);
+    vd z = vdclamp(y * (p * s + e), 300), k = z + vdset(0x1.8p52), f = z - (k - vdset(0x1.8p52));
+    p = vdset(0x1.470b288647e8bp-13);
+    p = p * f + vdset(0x1.5f7275d71bbafp-10);
+    p = p * f + vdset(0x1.3b270e8e22866p-7);
+    p = p * f + vdset(0x1.c6ae72e23cc34p-5);
+    p = p * f + vdset(0x1.ebfbe2c5181edp-3);
+    p = p * f + vdset(0x1.62e4311731526p-1);
+    return (vd)((vul)(p * f + vdset(1)) + ((vul)k << 52));
+}
+/* As C's powf: 1 for y = 0 and for x = 1 whatever the other is, the sign of x for odd y, NaN for x < 0 and broken y. */
+INLINE vf v_pow(vf x, vf y)
+{
+    vf t = vabs(x), e, m = vsplit(t, &e);
+    vd m0, m1, e0, e1, y0, y1;
+    vtod(m, &m0, &m1);
+    vtod(e, &e0, &e1);
+    vtod(y, &y0, &y1);
+    vf r = vfromd(v_pow_half(m0, e0, y0), v_pow_half(m1, e1, y1));
+
+    vi large = vabs(y) >= vset(0x1p24f); /* all of them even */
+    vi n = __builtin_convertvector(vsel(large, vset(0), y), vi), whole = large | (vfromi(n) == y);
+    vi one = (y == vset(0)) | (x == vset(1)) | ((t == vset(1)) & (y == y));
+    r = vsel(one, vset(1), r);
+    r = (vf)((vi)r | ((vi)x & ~large & (n << 31) & whole));
+    return vsel((x < vset(0)) & (t < vset(INFINITY)) & ~whole & (y == y), vset(NAN), r);
+}
+
+/* ---- steps and the pieces of losses ---- */
+
+/* 1 for x >= 0, else 0. */
+INLINE vf v_step(vf x) { return vsel(x == x, vsel(x >= vset(0), vset(1), vset(0)), x); }
+INLINE vf v_sign(vf x) { return vsel((x > vset(0)) | (x < vset(0)), vcopysign(vset(1), x), x); }
+INLINE vf v_nan_or_zero(vf x) { return vsel(x == x, vset(0), x); }
+
+/* d^2 / 2 to |d| = a, then a line. */
+INLINE vf v_huber(vf d, vf a)
+{
+    vf t = vabs(d), q = vmin(t, a);
+    return q * (t - vset(0.5f) * q);
+}
+/* d^2 / (2 a) to |d| = a, then |d| - a / 2; |d| for a = 0. */
+INLINE vf v_smooth_l1(vf d, vf a)
+{
+    vf t = vabs(d);
+    return vsel(t < a, vset(0.5f) * t * (t / a), t - vset(0.5f) * a);
+}
+INLINE vf v_smooth_l1_grad(vf d, vf a) { return vsel(vabs(d) < a, d / a, v_sign(d)); }
+
+/* Cross-entropy of a probability x and a target t; logarithms are kept above -100, as PyTorch does. */
+INLINE vf v_bce(vf x, vf t)
+{
+    return -(t * vatleast(v_log(x), -100) + (vset(1) - t) * vatleast(v_log1p(-x), -100));
+}
+INLINE vf v_bce_grad(vf x, vf t) { return (x - t) / vatleast((vset(1) - x) * x, 1e-12f); }
+/* The same of a logit x: softplus(x) - t x, so that neither part overflows. */
+INLINE vf v_bce_logits(vf x, vf t) { return (vatleast(x, 0) - x * t) + v_log1p_unit(v_exp_negative(-vabs(x))); }
+
+/* ---- sin and cos of 2 pi x for |x| <= 1/2; absolute error below 2^-23 ---- */
+INLINE vf v_sincos_turns(vf x, vf *cosine)
+{
+    vf quarter = x * vset(4), k = quarter + vset(V_MAGIC), f = quarter - (k - vset(V_MAGIC)), y = f * f;
+    vf s = f * V_POLY(y, 0x1.921fb6p+0f, -0x1.4abbecp-1f, 0x1.466b20p-4f, -0x1.2f5982p-8f);
+    vf c = vset(1) + y * V_POLY(y, -0x1.3bd3ccp+0f, 0x1.03c1b0p-2f, -0x1.55b2b6p-6f, 0x1.d4f7eep-11f);
+    vi n = (vi)k, odd = -(n & 1);
+    *cosine = (vf)((vi)vsel(odd, s, c) ^ (((n + 1) << 30) & V_SIGN_BIT));
+    return (vf)((vi)vsel(odd, c, s) ^ ((n << 30) & V_SIGN_BIT));
+}
+#endif
