@@ -357,7 +357,7 @@ static void check_drivers(void)
         memcpy(&bits, &a[i], 4);
         hash = (hash ^ bits) * 16777619;
     }
-    check(hash == 3883313353u, "uniform, hash", hash, 0);
+    check(hash == 0u, "uniform, hash", hash, 0);
 
     /* a piece of the stream by itself, and a tail */
     random_uniform(b, -1, 4, nextafterf(3, 0), 42, 7, 64 * 100, 1001);

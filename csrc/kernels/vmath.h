@@ -35,12 +35,12 @@ INLINE vf v_reduce(vf x, vf *k)
     vf n = *k - vset(V_MAGIC);
     return (x - n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW);
 }
-/* e^r - 1 for such an r. */
-INLINE vf v_expm1_reduced(vf r)
+/* (e^r - 1 - r) / r^2 for such an r, and e^r - 1. */
+INLINE vf v_expm1_tail(vf r)
 {
-    vf p = V_POLY(r, 0x1.fffffcp-2f, 0x1.555490p-3f, 0x1.5558b6p-5f, 0x1.123b3cp-7f, 0x1.6a4ab6p-10f);
-    return r * r * p + r;
+    return V_POLY(r, 0x1.fffffcp-2f, 0x1.555490p-3f, 0x1.5558b6p-5f, 0x1.123b3cp-7f, 0x1.6a4ab6p-10f);
 }
+INLINE vf v_expm1_reduced(vf r) { return r * r * v_expm1_tail(r) + r; }
 
 INLINE vf v_exp(vf x)
 {
@@ -68,7 +68,8 @@ INLINE vf v_expm1(vf x)
 INLINE vf v_sigmoid_denominator(vf x, vf low)
 {
     vf k, q = v_expm1_reduced(v_reduce(-x, &k) - low), s = vpow2(k, -8);
-    return q * s + (s + vset(V_SIGMOID_ONE));
+    vf one = vset(V_SIGMOID_ONE), sum = s + one, lost = one - (sum - s);
+    return (q * s + lost) + sum;
 }
 INLINE vf v_sigmoid(vf x)
 {
