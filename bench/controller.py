@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The repository comes last on the path, so that an installed nncore is measured and not the folder beside bench/.
 START = f"import sys, runpy; sys.path.append({str(ROOT)!r}); runpy.run_module('bench.worker', run_name='__main__')"
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NNCORE_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SLOW = 2  # a variant slower than this times the engine's best when calibrated is not measured further
+SLOW = 2  # a variant this many times slower, when calibrated, than the best of its kind is not measured further
 
 # As shipped, OpenBLAS and MKL multiply with AVX2 on AMD processors that have AVX-512: on a Zen 5, at 45 % of its peak.
 # These are the same engines made to use it: OpenBLAS by its documented variable, MKL by telling it the CPU is Intel's.
@@ -160,7 +160,7 @@ class Workers:
             if not speeds:
                 continue
             checks[worker.engine] = answer["check"]
-            result.samples[worker.engine] = {v: [] for v, t in speeds.items() if t <= SLOW * min(speeds.values())}
+            result.samples[worker.engine] = {variant: [] for variant in worth_measuring(speeds)}
             turns.append(worker)
         for i in range(case.rounds or rounds) if turns else ():
             for worker in turns[i % len(turns):] + turns[:i % len(turns)]:
@@ -183,6 +183,13 @@ class Workers:
 
     def __exit__(self, *error):
         self.close()
+
+
+def worth_measuring(speeds):
+    """Variants that may be the fastest of their kind, which is the first word of the name ("eager fused")."""
+    kind = {v: v.split()[0] for v in speeds}
+    best = {k: min(t for v, t in speeds.items() if kind[v] == k) for k in kind.values()}
+    return [v for v, t in speeds.items() if t <= SLOW * best[kind[v]]]
 
 
 def disagreements(case, checks):

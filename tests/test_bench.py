@@ -11,7 +11,7 @@ sys.path.append(str(ROOT))
 
 from bench import elementwise, gemm, mlp, overhead  # noqa: E402
 from bench.case import Case, Figure, Result, judge  # noqa: E402
-from bench.controller import disagreements  # noqa: E402
+from bench.controller import disagreements, worth_measuring  # noqa: E402
 from bench.timed import Timed  # noqa: E402
 
 QUESTIONS = (elementwise, gemm, mlp, overhead)
@@ -55,6 +55,11 @@ def test_engines_that_compute_something_else_are_named():
     note, = disagreements(case, {"nncore": [1.0, 2.0], "torch": [1.1, 2.0], "jax": [1.0, 2.0]})
     assert "DISAGREE" in note and "torch" in note and "jax" not in note
     assert disagreements(case, {"nncore": [1.0, 2.0], "torch": [float("nan"), 2.0]})
+
+
+def test_slow_variants_are_dropped_within_their_kind():
+    speeds = {"eager fused": 9.0, "eager foreach": 30.0, "compiled fused": 1.0, "compiled": 1.5}
+    assert worth_measuring(speeds) == ["eager fused", "compiled fused", "compiled"]
 
 
 def test_timed_counts_calls():
