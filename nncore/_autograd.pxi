@@ -160,43 +160,48 @@ def as_float(x):
 def record(Array y, grad, tuple inputs, tuple saved):
     """The tensor of y. If one of the inputs (tensors, or None) wants a gradient, it remembers grad(node, dy) and what
     that needs: saved, a tuple whose Arrays must not be overwritten before backward."""
-    cdef TensorBase t = <TensorBase>TensorBase.__new__(tensor_class), x
-    cdef Node node
+    cdef TensorBase t = wrap(y)
     cdef Py_ssize_t i, n
-    cdef bint wanted = False
-    t.array = y
     if nn_grad_off:
         return t
-    n = len(inputs)
+    n = PyTuple_GET_SIZE(inputs)
     for i in range(n):
-        if inputs[i] is not None:
-            x = <TensorBase>inputs[i]
-            if x.wanted or x.node is not None:
-                wanted = True
-                break
-    if wanted:
-        global created
-        node = Node.__new__(Node)
-        node.grad = grad
-        node.saved = saved
-        created += 1
-        node.number = created
-        node.shape = y.v
-        node.shape.p = NULL
-        parents = []
-        for i in range(n):
-            p = None
-            if inputs[i] is not None:
-                x = <TensorBase>inputs[i]
-                if x.node is not None:
-                    p = x.node
-                elif x.wanted:
-                    p = x
-            parents.append(p)
-        node.parents = tuple(parents)
-        node.written = written_sum(saved)
-        t.node = node
+        if parent_of(<object>PyTuple_GET_ITEM(inputs, i)) != NULL:
+            t.node = make_node(y, grad, inputs, saved)
+            break
     return t
+
+
+# What hands an input its gradient: the Node that made it, the input itself if it is a leaf that wants one, or NULL.
+cdef inline PyObject *parent_of(object x) noexcept:
+    if x is None:
+        return NULL
+    if (<TensorBase>x).node is not None:
+        return <PyObject *>(<TensorBase>x).node
+    return <PyObject *>x if (<TensorBase>x).wanted else NULL
+
+
+cdef Node make_node(Array y, object grad, tuple inputs, tuple saved):
+    global created
+    cdef Node node = Node.__new__(Node)
+    cdef Py_ssize_t i, n = PyTuple_GET_SIZE(inputs)
+    cdef PyObject *parent
+    cdef tuple parents = PyTuple_New(n)
+    for i in range(n):
+        parent = parent_of(<object>PyTuple_GET_ITEM(inputs, i))
+        if parent == NULL:
+            parent = <PyObject *>None
+        Py_INCREF(<object>parent)
+        PyTuple_SET_ITEM(parents, i, <object>parent)
+    created += 1
+    node.number = created
+    node.grad = grad
+    node.saved = saved
+    node.parents = parents
+    node.shape = y.v
+    node.shape.p = NULL
+    node.written = written_sum(saved)
+    return node
 
 
 def wants_grad(*inputs):

@@ -663,15 +663,15 @@ cdef inline void target_operand(nn_call *c, Array target, int64_t rows, int64_t 
 
 
 def cross_entropy(Array x, Array target, Array weight, float smoothing, int64_t ignore, bint may_ignore):
-    """(loss, scale, lse) for every row of scores: see csrc/ops.inc."""
+    """(loss, scale, rz) for every row of scores: see csrc/ops.inc."""
     check_labels(x, target, weight, True, "cross_entropy")
     cdef int64_t rows = extent(&x.v, 0, x.v.nd - 1), n = x.v.n[x.v.nd - 1]
-    cdef Array loss = allocate1(NN_F32, rows), scale = allocate1(NN_F32, rows), lse = allocate1(NN_F32, rows)
+    cdef Array loss = allocate1(NN_F32, rows), scale = allocate1(NN_F32, rows), rz = allocate1(NN_F32, rows)
     cdef nn_call c
     begin(&c, NN_OP_cross_entropy, 3)
     operand(&c, loss)
     operand(&c, scale)
-    operand(&c, lse)
+    operand(&c, rz)
     operand2(&c, x, rows, n)
     target_operand(&c, target, rows, n)
     if weight is not None:
@@ -683,19 +683,19 @@ def cross_entropy(Array x, Array target, Array weight, float smoothing, int64_t 
         run(&c, rows * n * 4)
     except IndexError:
         raise ValueError(label_error(x, "cross_entropy")) from None
-    return loss, scale, lse
+    return loss, scale, rz
 
 
-def cross_entropy_grad(Array dloss, Array lse, Array x, Array target, Array weight, float smoothing, int64_t ignore,
+def cross_entropy_grad(Array dloss, Array rz, Array x, Array target, Array weight, float smoothing, int64_t ignore,
                        bint may_ignore):
-    """dx from the gradient of every row's loss."""
+    """dx from the gradient of every row's loss, or from one number for all rows."""
     cdef int64_t rows = extent(&x.v, 0, x.v.nd - 1), n = x.v.n[x.v.nd - 1]
     cdef Array dx = allocate(&x.v)
     cdef nn_call c
     begin(&c, NN_OP_cross_entropy_grad, 1)
     operand2(&c, dx, rows, n)
-    operand(&c, dloss)
-    operand(&c, lse)
+    operand2(&c, dloss, 1, nn_count(&dloss.v))
+    operand(&c, rz)
     operand2(&c, x, rows, n)
     target_operand(&c, target, rows, n)
     if weight is not None:
@@ -739,7 +739,7 @@ def nll_grad(Array dloss, Array target, Array weight, tuple shape, int64_t ignor
     cdef Array dx = allocate(&v)
     begin(&c, NN_OP_nll_grad, 1)
     operand2(&c, dx, rows, n)
-    operand(&c, dloss)
+    operand2(&c, dloss, 1, nn_count(&dloss.v))
     target_operand(&c, target, rows, n)
     if weight is not None:
         operand(&c, weight)

@@ -19,14 +19,16 @@ def _check_reduction(name, reduction):
 
 # ---- element by element ----------------------------------------------------------------------------------------------
 
-def _elementwise(name, x, target, reduction, a, grad):
-    _check_reduction(name, reduction)
+def _elementwise(name, x, target, reduction, a, code, grad):
     x, target = as_float(x), as_float(target)
-    n = x.array.size
-    factor = 1.0 if reduction != "mean" else 1.0 / n if n else float("nan")
-    code = LOSSES[grad.code]
-    y = _core.loss(code, x.array, target.array, a, factor, reduction != "none", name)
-    return record(y, grad, (x, target), (x.array, target.array, code, a, factor))
+    p, t = x.array, target.array
+    if reduction == "mean":
+        factor = 1.0 / p.size if p.size else float("nan")
+    else:
+        _check_reduction(name, reduction)
+        factor = 1.0
+    y = _core.loss(code, p, t, a, factor, reduction != "none", name)
+    return record(y, grad, (x, target), (p, t, code, a, factor))
 
 
 def _difference_grad(node, dy):
@@ -37,33 +39,25 @@ def _difference_grad(node, dy):
         node.give(1, _core.loss_grad(code, dy, x, target, a, -factor))
 
 
-def _named(code, function):
-    """A gradient function that knows its line in csrc/kernels/loss.inc."""
-    def grad(node, dy):
-        function(node, dy)
-    grad.code = code
-    grad.__name__ = f"{code}_grad"
-    return grad
-
-
-_MSE, _L1, _HUBER, _SMOOTH_L1 = (_named(code, _difference_grad) for code in ("mse", "l1", "huber", "smooth_l1"))
+MSE, L1, HUBER, SMOOTH_L1, BCE, BCE_LOGITS = (
+    LOSSES[name] for name in ("mse", "l1", "huber", "smooth_l1", "bce", "bce_logits"))
 
 
 def mse_loss(input, target, reduction="mean"):
     """(input - target)^2."""
-    return _elementwise("mse_loss", input, target, reduction, 0.0, _MSE)
+    return _elementwise("mse_loss", input, target, reduction, 0.0, MSE, _difference_grad)
 
 
 def l1_loss(input, target, reduction="mean"):
     """|input - target|."""
-    return _elementwise("l1_loss", input, target, reduction, 0.0, _L1)
+    return _elementwise("l1_loss", input, target, reduction, 0.0, L1, _difference_grad)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """d^2 / 2 for |d| <= delta, else delta * (|d| - delta / 2), d = input - target (Huber, 1964)."""
     if not delta > 0:
         raise ValueError(f"huber_loss: delta = {delta} is not positive")
-    return _elementwise("huber_loss", input, target, reduction, delta, _HUBER)
+    return _elementwise("huber_loss", input, target, reduction, delta, HUBER, _difference_grad)
 
 
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
@@ -72,7 +66,7 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
         raise ValueError(f"smooth_l1_loss: beta = {beta} is negative")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    return _elementwise("smooth_l1_loss", input, target, reduction, beta, _SMOOTH_L1)
+    return _elementwise("smooth_l1_loss", input, target, reduction, beta, SMOOTH_L1, _difference_grad)
 
 
 def _bce_grad(node, dy):
@@ -93,7 +87,6 @@ def _bce_logits_grad(node, dy):
 
 
 _LOG, _CLIP = _core.UNARY["log"][0], _core.UNARY["clip"][0]
-_BCE, _BCE_LOGITS = _named("bce", _bce_grad), _named("bce_logits", _bce_logits_grad)
 
 
 def binary_cross_entropy(input, target, reduction="mean"):
@@ -104,7 +97,7 @@ def binary_cross_entropy(input, target, reduction="mean"):
         if low < 0 or high > 1:
             raise ValueError(f"binary_cross_entropy: probabilities within [0, 1] expected, got {low:g} .. {high:g}; "
                              "for scores use binary_cross_entropy_with_logits")
-    return _elementwise("binary_cross_entropy", x, target, reduction, 0.0, _BCE)
+    return _elementwise("binary_cross_entropy", x, target, reduction, 0.0, BCE, _bce_grad)
 
 
 def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight=None):
@@ -113,7 +106,7 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight
     pos_weight: weight of the positive class, a number or an array that broadcasts over input.
     """
     loss = _elementwise("binary_cross_entropy_with_logits", input, target,
-                        reduction if pos_weight is None else "none", 0.0, _BCE_LOGITS)
+                        reduction if pos_weight is None else "none", 0.0, BCE_LOGITS, _bce_logits_grad)
     if pos_weight is None:
         return loss
     # -(w t log s(x) + (1-t) log(1-s(x))) = loss + (w-1) t softplus(-x)
@@ -137,16 +130,16 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is not within [0, 1]")
     x, target, weight = as_float(input), _labels(target, True), _weight(weight)
-    loss, scale, lse = _core.cross_entropy(x.array, target, weight, label_smoothing, ignore_index, True)
+    loss, scale, rz = _core.cross_entropy(x.array, target, weight, label_smoothing, ignore_index, True)
     y, denominator = _reduce_rows(loss, scale, reduction, x.array.shape[:-1])
     return record(y, _cross_entropy_grad, (x,),
-                  (x.array, target, weight, lse, denominator, label_smoothing, ignore_index))
+                  (x.array, target, weight, rz, denominator, label_smoothing, ignore_index))
 
 
 def _cross_entropy_grad(node, dy):
-    x, target, weight, lse, denominator, smoothing, ignore = node.saved
-    dloss = _row_gradient(dy, denominator, lse)
-    node.give(0, _core.cross_entropy_grad(dloss, lse, x, target, weight, smoothing, ignore, True))
+    x, target, weight, rz, denominator, smoothing, ignore = node.saved
+    dloss = dy if denominator is None else _core.binary(DIV, dy, denominator)
+    node.give(0, _core.cross_entropy_grad(dloss, rz, x, target, weight, smoothing, ignore, True))
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
@@ -155,12 +148,13 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     x, target, weight = as_float(input), _labels(target, False), _weight(weight)
     loss, scale = _core.nll(x.array, target, weight, ignore_index, True)
     y, denominator = _reduce_rows(loss, scale, reduction, x.array.shape[:-1])
-    return record(y, _nll_grad, (x,), (target, weight, x.array.shape, denominator, scale, ignore_index))
+    return record(y, _nll_grad, (x,), (target, weight, x.array.shape, denominator, ignore_index))
 
 
 def _nll_grad(node, dy):
-    target, weight, shape, denominator, scale, ignore = node.saved
-    node.give(0, _core.nll_grad(_row_gradient(dy, denominator, scale), target, weight, shape, ignore, True))
+    target, weight, shape, denominator, ignore = node.saved
+    dloss = dy if denominator is None else _core.binary(DIV, dy, denominator)
+    node.give(0, _core.nll_grad(dloss, target, weight, shape, ignore, True))
 
 
 def _labels(target, probabilities):
@@ -188,10 +182,3 @@ def _reduce_rows(loss, scale, reduction, shape):
         return total, None
     denominator = _core.reduce("sum", scale)
     return _core.binary(DIV, total, denominator), denominator
-
-
-def _row_gradient(dy, denominator, rows):
-    """The gradient of every row's loss, from that of the result."""
-    if denominator is not None:
-        dy = _core.binary(DIV, dy, denominator)
-    return _core.expand(dy, rows.shape) if dy.ndim == 0 else _core.reshape(dy, rows.shape)

@@ -48,19 +48,32 @@ class Sequential(ModuleList):
                 modules = modules[0]
             super().__init__(modules)
 
+    def __setattr__(self, name, value):
+        self.__dict__.pop("_layers", None)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        self.__dict__.pop("_layers", None)
+        super().__delattr__(name)
+
+    def _pairs(self):
+        """The layers in order, each with the activation behind it that a dense layer can fuse, or None."""
+        layers, pairs = list(self.children()), []
+        while layers:
+            layer, *layers = layers
+            fuses = type(layer) is Linear and layers and isinstance(layers[0], Activation) and layers[0].fused
+            pairs.append((layer, layers.pop(0) if fuses else None))
+        self.__dict__["_layers"] = pairs
+        return pairs
+
     def forward(self, x):
-        layers = [m for m in self.__dict__.values() if isinstance(m, Module)]
-        i, n = 0, len(layers)
-        while i < n:
-            layer = layers[i]
-            i += 1
-            if type(layer) is Linear and layer.activation is None and i < n and isinstance(layers[i], Activation):
-                fused = layers[i].fused
-                if fused is not None and "forward" not in layer.__dict__:
-                    x = ops.linear(x, layer.weight, layer.bias, fused)
-                    i += 1
-                    continue
-            x = layer(x)
+        for layer, activation in self.__dict__.get("_layers") or self._pairs():
+            if activation is None:
+                x = layer.forward(x)
+            elif layer.activation is None:
+                x = ops.linear(x, layer.weight, layer.bias, activation.fused)
+            else:
+                x = activation(layer(x))
         return x
 
 

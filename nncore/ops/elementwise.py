@@ -3,6 +3,8 @@
 A function of one array is a line in csrc/kernels/unary.inc, which also says what its gradient reads; everything here is
 made from that table. node.give sums a gradient over the axes that were broadcast.
 """
+import functools
+
 from .. import _core
 from .._core import BINARY, UNARY, as_float, binary, record, unary, unary_grad
 from ..convert import to_array
@@ -74,6 +76,7 @@ def gelu(x, approximate="none"):
     return apply_unary("gelu" if approximate == "none" else "gelu_tanh", x)
 
 
+@functools.lru_cache
 def activation_code(activation):
     """(code, what the gradient reads, attribute) of an activation named for a dense layer: "relu", or ("elu", 0.5)."""
     name, *attributes = (activation,) if isinstance(activation, str) else activation
