@@ -24,6 +24,7 @@
 #define MC 128           /* rows of a task */
 #define NB 1024           /* columns of a task */
 #define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
+#define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
 #define FLOPS_PER_NS 100.0
@@ -101,7 +102,7 @@ static int run(gemm *g)
     if (g->k == 0) return empty_product(g), NN_OK;
     int64_t depth_blocks = ceil_div(g->k * 4, nn_k->kc * 5), kc = ceil_div(g->k, depth_blocks); /* up to 1.25 kc at once */
     int64_t ncs = min(NC, g->n);
-    int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr);
+    int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr || g->n * g->k <= DIRECT_SIZE);
     int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);
     size_t b_bytes = direct ? 0 : (size_t)(ceil_div(ncs, nn_k->nr) * nn_k->nr * kc) * sizeof(float);
     size_t a_bytes = pack_a ? (size_t)(nn_workers() * MC * kc) * sizeof(float) : 0;

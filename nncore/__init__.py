@@ -33,3 +33,11 @@ from .tensor import *  # noqa: E402,F403
 from . import init, nn, optim  # noqa: E402
 
 from .tensor import tensor  # noqa: E402  the function, not the module
+
+
+def __getattr__(name):
+    """nncore.data and nncore.train are imported when they are first used."""
+    if name in ("data", "train"):
+        from importlib import import_module
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -91,6 +91,10 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
         for (int64_t i = 0; i < m;) {
             int mr = gemm_tile_rows(i, m);
             float *cij = c + i * ldc + j;
+            if (ldb == nr && j + nr < n) { /* a share of b's next panel */
+                const float *next = b + panel + i * k * nr / m;
+                for (int64_t p = 0; p < mr * k * nr / m; p += 16) __builtin_prefetch(next + p, 0, 2);
+            }
             if (j == 0 && cs == 1) /* the next rows of a, which come from memory for the first panel */
                 for (int r = 0; r < mr && i + mr + r < m; r++)
                     for (int64_t p = 0; p < k; p += 16) __builtin_prefetch(a + (i + mr + r) * rs + p);
@@ -117,20 +121,6 @@ static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64
         }
 }
 
-/* VL x VL floats, transposed by interleaving halves log2(VL) times. */
-INLINE void vtranspose(vf r[VL])
-{
-    const vi iota = V_IOTA, low = (iota >> 1) + (iota & 1) * VL, high = low + VL / 2;
-    for (int w = 1; w < VL; w *= 2) {
-        vf t[VL];
-        UNROLL for (int i = 0; i < VL / 2; i++) {
-            t[2 * i] = __builtin_shuffle(r[i], r[i + VL / 2], low);
-            t[2 * i + 1] = __builtin_shuffle(r[i], r[i + VL / 2], high);
-        }
-        UNROLL for (int i = 0; i < VL; i++) r[i] = t[i];
-    }
-}
-
 /* The same from b stored transposed: to[n/nr][k][nr] = b[n,k]. */
 static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
@@ -150,7 +140,7 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
         }
 }
 
-/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. Four floats of a row at a time: the loop becomes shuffles. */
+/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
 static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
     for (int64_t i = 0; i < m;) {

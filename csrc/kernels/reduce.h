@@ -22,7 +22,7 @@ INLINE vf reduce_lanes(const int kind, vf t[VL])
     UNROLL for (int h = VL / 2; h; h /= 2) {
         vi second = (lane & h) * (VL / h), keep = lane + second, swap = (lane ^ h) + second;
         UNROLL for (int j = 0; j < h; j++)
-            t[j] = reduce_join(kind, __builtin_shuffle(t[j], t[j + h], keep), __builtin_shuffle(t[j], t[j + h], swap));
+            t[j] = reduce_join(kind, vshuffle(t[j], t[j + h], keep), vshuffle(t[j], t[j + h], swap));
     }
     return t[0];
 }

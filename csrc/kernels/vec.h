@@ -46,6 +46,34 @@ INLINE void vstore(float *p, vf a) { *(vf_any *)p = a; }
 /* Lanes below n, as a mask. */
 INLINE vi vlanes(int64_t n) { return (vi)V_IOTA < viset(n < VL ? (int32_t)n : VL); }
 
+/* Lane i of the result is lane lanes[i] of a and b, counted through both: 0 .. 2 VL - 1. */
+INLINE vf vshuffle(vf a, vf b, vi lanes)
+{
+#ifdef __clang__
+    float t[2 * VL];
+    vstore(t, a);
+    vstore(t + VL, b);
+    for (int i = 0; i < VL; i++) a[i] = t[lanes[i]];
+    return a;
+#else
+    return __builtin_shuffle(a, b, lanes);
+#endif
+}
+
+/* VL x VL floats, transposed by interleaving halves log2(VL) times. */
+INLINE void vtranspose(vf r[VL])
+{
+    const vi iota = V_IOTA, low = (iota >> 1) + (iota & 1) * VL, high = low + VL / 2;
+    for (int w = 1; w < VL; w *= 2) {
+        vf t[VL];
+        UNROLL for (int i = 0; i < VL / 2; i++) {
+            t[2 * i] = vshuffle(r[i], r[i + VL / 2], low);
+            t[2 * i + 1] = vshuffle(r[i], r[i + VL / 2], high);
+        }
+        UNROLL for (int i = 0; i < VL; i++) r[i] = t[i];
+    }
+}
+
 /* Writes the first n lanes, 0 <= n <= VL. */
 INLINE void vstore_n(float *p, vf a, int64_t n)
 {
@@ -56,7 +84,7 @@ INLINE void vstore_n(float *p, vf a, int64_t n)
     UNROLL for (int w = VL / 2; w; w /= 2)
         if (n & w) {
             memcpy(p, &a, 4 * w);
-            a = __builtin_shuffle(a, ((vi)V_IOTA + w) & (VL - 1));
+            a = vshuffle(a, a, ((vi)V_IOTA + w) & (VL - 1));
             p += w;
         }
 #endif
