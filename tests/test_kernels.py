@@ -12,6 +12,7 @@ from cases import EPS
 from guards import check_guard, poison
 from nncore import _core, losses, ops
 from nncore.reference import REFERENCE
+from nncore.reference import random as reference_random
 
 
 def draw(*shape, seed=0):
@@ -200,6 +201,35 @@ def test_gather_rows(isa, dtype):
 
 
 # ---- random numbers --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("n", [0, 1, 3, 15, 16, 17, 63, 64, 65, 1000])
+@pytest.mark.parametrize("seed, call", [(0, 0), (2**64 - 1, 3), (0x123456789ABCDEF, 2**33 + 5)])
+def test_every_random_number_is_the_one_it_should_be(isa, n, seed, call):
+    generator = nncore.Generator()
+    x = nncore.ones(n)
+    for at in (call, call + 1):
+        generator.set_state((seed, at))
+        assert generator.get_state() == (seed, at)
+        u = nncore.rand(n, generator=generator).numpy()
+        assert generator.get_state() == (seed, at + 1)
+        assert u.tolist() == reference_random.uniform(n, seed, at)
+        generator.set_state((seed, at))
+        z = nncore.randn(n, generator=generator).numpy()
+        # radius, up to 6.7, and sine are off by a few ulp each
+        assert np.abs(z - np.array(reference_random.normal(n, seed, at))).max(initial=0) <= 8 * EPS * 6.7
+        for p in (0.25, 0.5, 0.9):
+            generator.set_state((seed, at))
+            y = ops.dropout(x, p, True, generator=generator).numpy()
+            kept = np.array(reference_random.kept(n, float(np.float32(p)), seed, at))
+            assert ((y != 0) == kept).all()
+
+
+def test_random_numbers_beyond_one_block_of_work(isa):
+    generator = nncore.Generator(9)
+    u, z = nncore.rand(16384 + 70, generator=generator).numpy(), nncore.randn(16384 + 70, generator=generator).numpy()
+    assert u.tolist() == reference_random.uniform(16384 + 70, 9, 0)
+    assert np.abs(z - np.array(reference_random.normal(16384 + 70, 9, 1))).max() <= 8 * EPS * 6.7
+
 
 @pytest.mark.parametrize("n", [0, 1, 3, 15, 16, 17, 1000, 16385])
 def test_random_numbers(isa, n):

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from nncore.reference import REFERENCE, Value, array, gradients, optim, scalar
+from nncore.reference import random as reference_random
 from nncore.reference.array import broadcast_shape
 
 R = REFERENCE
@@ -276,6 +277,21 @@ def test_broadcasting():
     assert broadcast_shape((3, 1), (4,), ()) == (3, 4) and broadcast_shape((0, 1), (1, 5)) == (0, 5)
     with pytest.raises(ValueError):
         broadcast_shape((2,), (3,))
+
+
+def test_random_numbers_of_the_published_test_vectors():
+    """From the authors' Random123 distribution."""
+    full = 0xFFFFFFFF
+    for counter, key, expected in (
+            ((0, 0, 0, 0), (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+            ((full,) * 4, (full,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+            ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0),
+             "d16cfe09 94fdcceb 5001e420 24126ea1")):
+        assert " ".join(f"{w:08x}" for w in reference_random.philox(counter, key)) == expected
+    x = reference_random.normal(4000, 1, 2)
+    mean = sum(x) / len(x)
+    assert abs(mean) < 0.08 and abs(sum((a - mean) ** 2 for a in x) / len(x) - 1) < 0.12
+    assert abs(sum(reference_random.kept(4000, 0.3, 1, 2)) / 4000 - 0.7) < 0.04
 
 
 def test_two_steps_of_each_optimizer_by_hand():

@@ -1,4 +1,4 @@
-"""What goes wrong in a long-lived process: memory that runs out or leaks, deep graphs, interrupts, huge and empty sizes."""
+"""What goes wrong in a long-lived process: memory that runs out or leaks, deep graphs, interrupts, huge sizes."""
 import _thread
 import gc
 import os
