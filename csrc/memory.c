@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include "nn.h"
 
-#define CLASSES 160
+#define LARGEST ((size_t)1 << 46)
+#define CLASSES 161 /* size_class(LARGEST) is the last */
 #define CACHE_LIMIT ((size_t)256 << 20)
 
 static void *free_lists[CLASSES];
@@ -43,7 +44,7 @@ static void *from_system(size_t size)
 void *nn_alloc(size_t bytes)
 {
     size_t size;
-    if (bytes > (size_t)1 << 46) return NULL;
+    if (bytes > LARGEST) return NULL;
     int class = size_class(bytes, &size);
     acquire();
     if (fail_countdown >= 0 && fail_countdown-- == 0) {
