@@ -11,8 +11,7 @@ from nncore.reference.scalar import Value
 __all__ = ["Array", "REFERENCE", "Value", "array", "gradients"]
 
 NAMES = {
-    elementwise: """add sub mul div pow maximum minimum where eq ne lt le gt ge neg abs sqrt exp log clip
-                    step relu leaky_relu elu gelu silu sigmoid tanh softplus""",
+    elementwise: " ".join(elementwise.FUNCTIONS),
     reduce: "sum mean max min var argmax argmin",
     move: "reshape permute transpose concat stack slice split pad take",
     matmul: "matmul linear",

@@ -8,14 +8,22 @@ import math
 from nncore.reference import scalar as s
 from nncore.reference.array import Array, array, broadcast, broadcast_shape
 
+FUNCTIONS = {}  # every function below, by its name
+
+
+def register(apply, f):
+    """Gives `apply` the name and the text of f, and a place among FUNCTIONS."""
+    apply.__name__, apply.__doc__ = f.__name__, f.__doc__
+    FUNCTIONS[f.__name__] = apply
+    return apply
+
 
 def unary(f):
     """The function of arrays that applies f to every element."""
     def apply(x, *attributes, **named):
         x = array(x)
         return Array(x.shape, (f(element, *attributes, **named) for element in x.flat))
-    apply.__name__, apply.__doc__ = f.__name__, f.__doc__
-    return apply
+    return register(apply, f)
 
 
 def elementwise(f):
@@ -23,8 +31,7 @@ def elementwise(f):
     def apply(*arrays):
         shape = broadcast_shape(*(array(x).shape for x in arrays))
         return Array(shape, map(f, *(broadcast(x, shape).flat for x in arrays)))
-    apply.__name__, apply.__doc__ = f.__name__, f.__doc__
-    return apply
+    return register(apply, f)
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------

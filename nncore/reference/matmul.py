@@ -38,9 +38,6 @@ def linear(x, w, b=None, activation=None):
     y = matmul(x, w)
     if b is not None:
         y = elementwise.add(y, b)
-    return y if activation is None else ACTIVATIONS[activation](y)
-
-
-ACTIVATIONS = {name: getattr(elementwise, name) for name in
-               ("step", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus")}
-ACTIVATIONS["gelu_tanh"] = lambda x: elementwise.gelu(x, approximate="tanh")
+    if activation == "gelu_tanh":
+        return elementwise.gelu(y, approximate="tanh")
+    return y if activation is None else elementwise.FUNCTIONS[activation](y)
