@@ -56,7 +56,7 @@ _FASHION = _Source(
 def digits():
     """The UCI optical digits bundled with nncore: 1797 images of 8 x 8 points, each 0 to 16.
 
-    Returns TrainTest: inputs uint8 (1439, 8, 8) and (358, 8, 8), targets int64, 0 to 9. The test part is every fifth
+    Returns TrainTest: inputs uint8 (1442, 8, 8) and (355, 8, 8), targets int64, 0 to 9. The test part is every fifth
     image of each digit, always the same ones; so a writer's hand may occur in both parts.
 
     Source: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
