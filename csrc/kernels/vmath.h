@@ -35,12 +35,12 @@ INLINE vf v_reduce(vf x, vf *k)
     vf n = *k - vset(V_MAGIC);
     return (x - n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW);
 }
-/* (e^r - 1 - r) / r^2 for such an r, and e^r - 1. */
-INLINE vf v_expm1_tail(vf r)
+/* e^r - 1 for such an r, the polynomial split so that its parts can be had at the same time. */
+INLINE vf v_expm1_reduced(vf r)
 {
-    return V_POLY(r, 0x1.fffffcp-2f, 0x1.555490p-3f, 0x1.5558b6p-5f, 0x1.123b3cp-7f, 0x1.6a4ab6p-10f);
+    vf y = r * r, low = r * vset(0x1.555490p-3f) + vset(0x1.fffffcp-2f), high = r * vset(0x1.123b3cp-7f) + vset(0x1.5558b6p-5f);
+    return y * (y * (y * vset(0x1.6a4ab6p-10f) + high) + low) + r;
 }
-INLINE vf v_expm1_reduced(vf r) { return r * r * v_expm1_tail(r) + r; }
 
 INLINE vf v_exp(vf x)
 {
@@ -59,7 +59,7 @@ INLINE vf v_expm1(vf x)
 {
     vf k, q = v_expm1_reduced(v_reduce(vatleast(vatmost(x, 89), -20), &k)), s = vpow2(k, -1);
     vf half = q * s + (s - vset(0.5f));
-    return vsel(vabs(x) < vset(0x1p-100f), x, half + half);
+    return vless(vabs(x), vset(0x1p-100f), x, half + half);
 }
 
 /* 2^-8 (1 + e^-(x + low)) for -93.5 <= x <= 80; without that factor it would overflow where x / (1 + e^-x) does not yet
@@ -94,7 +94,7 @@ INLINE vf v_tanh(vf x)
     vf t = vatmost(vabs(x), 10), k, q = v_expm1_reduced(v_reduce(t + t, &k)), s = vpow2(k, 0);
     vf large = vset(1) - vset(2) / (q * s + (s + vset(1)));
     vf y = x * x, p = V_POLY(y, -0x1.555532p-2f, 0x1.1106f6p-3f, -0x1.b835a4p-5f, 0x1.51f8cep-6f, -0x1.750ce2p-8f);
-    return vsel(t < vset(0.625f), x * y * p + x, vcopysign(large, x));
+    return vless(t, vset(0.625f), x * y * p + x, vcopysign(large, x));
 }
 
 /* ---- logarithms ---- */
@@ -112,7 +112,7 @@ INLINE vf v_log(vf x)
 INLINE vf v_log1p(vf x)
 {
     vf u = x + vset(1), v = u - vset(1), low = (vset(1) - (u - v)) + (x - v);
-    return v_log(u) + vsel(x < vset(0x1p30f), low / vatleast(u, 0x1p-30f), vset(0));
+    return v_log(u) + vless(x, vset(0x1p30f), low / vatleast(u, 0x1p-30f), vset(0));
 }
 /* log(1 + z) for 0 <= z <= 1. */
 INLINE vf v_log1p_unit(vf z)
@@ -134,12 +134,49 @@ INLINE vf v_erf(vf x)
     vf large = vset(1) - v_exp_negative(-t * p);
     vf y = x * x, o = V_POLY(y, 0x1.06eba6p-3f, -0x1.8126f4p-2f, 0x1.ce1d36p-4f, -0x1.b6b784p-6f, 0x1.485090p-8f,
                              -0x1.3ec0e8p-11f);
-    return vsel(t < vset(0.9f), x * (o + vset(1)), vcopysign(large, x));
+    return vless(t, vset(0.9f), x * (o + vset(1)), vcopysign(large, x));
 }
 
-/* W(t) = t F(-t) e^(t^2 / 2), F the normal distribution function: between 0 and 0.4 and smooth, so a polynomial of degree
- * 7 in t - c does in each of the intervals 0 .5 1 2 3 5 7 11 13.4. They are the half octaves of t + 1, which its bits
- * number from 6, 7, 0, 1 ... The c are such that W(c) is a float32 to 2^-33 (Gal, 1985). Rows: c, then the coefficients. */
+/* W(t) = t F(-t) e^(t^2 / 2), F the normal distribution function: between 0 and 0.4 and smooth. It is a polynomial in t - c
+ * in each of the intervals that the leading bits of t + 1 number: its half octaves (degree 7), or with AVX-512, where a
+ * table may have 32 entries, its eighth octaves (degree 5). The c are such that W(c) is a float32 to 2^-33 (Gal, 1985).
+ * Rows: c, then the coefficients. */
+#if VL == 16
+#define V_GELU_DEGREE 5
+#define V_GELU_LOOKUP(row, y) vlookup32(v_gelu_tail[row], (vi)(y) >> 20) /* 1.0 has number 24 */
+static const float v_gelu_tail[7][32] = {
+    {0x1.200400p+0f, 0x1.60b800p+0f, 0x1.9e5e00p+0f, 0x1.de0800p+0f, 0x1.0ee900p+1f, 0x1.2f3900p+1f, 0x1.50b900p+1f, 0x1.6f1000p+1f,
+     0x1.9f1400p+1f, 0x1.e1fe00p+1f, 0x1.0f0f00p+2f, 0x1.2f5900p+2f, 0x1.505800p+2f, 0x1.712600p+2f, 0x1.8f5e00p+2f, 0x1.aee700p+2f,
+     0x1.e23e00p+2f, 0x1.0f3800p+3f, 0x1.2f7800p+3f, 0x1.511100p+3f, 0x1.6f1a00p+3f, 0x1.8efa00p+3f, 0x1.afa700p+3f, 0x1.cfc000p+3f,
+     0, 0x1.871000p-3f, 0x1.3f0400p-2f, 0x1.c34800p-2f, 0x1.1f7200p-1f, 0x1.5ef800p-1f, 0x1.9f0800p-1f, 0x1.e06c00p-1f},
+    {0x1.1aa0e2p-2f, 0x1.32ab0cp-2f, 0x1.441d2ep-2f, 0x1.521946p-2f, 0x1.5d1714p-2f, 0x1.65eebap-2f, 0x1.6d449cp-2f, 0x1.72ae02p-2f,
+     0x1.7974b4p-2f, 0x1.80526ap-2f, 0x1.84c5aap-2f, 0x1.8857cep-2f, 0x1.8b1908p-2f, 0x1.8d34d8p-2f, 0x1.8ebed6p-2f, 0x1.900b52p-2f,
+     0x1.91ac0ap-2f, 0x1.930d6ep-2f, 0x1.941e44p-2f, 0x1.94ee26p-2f, 0x1.957b22p-2f, 0x1.95f028p-2f, 0x1.964eccp-2f, 0x1.969954p-2f,
+     0, 0x1.51f290p-4f, 0x1.f9edc2p-4f, 0x1.47ef7ep-3f, 0x1.82a8a4p-3f, 0x1.b5bcd0p-3f, 0x1.e171bcp-3f, 0x1.03b580p-2f},
+    {0x1.b65162p-4f, 0x1.48fee8p-4f, 0x1.fcfe98p-5f, 0x1.8c8e32p-5f, 0x1.394d4ap-5f, 0x1.f439ccp-6f, 0x1.9141d6p-6f, 0x1.4c1b1ep-6f,
+     0x1.f58e0ep-7f, 0x1.5e8bc4p-7f, 0x1.0565a8p-7f, 0x1.875b44p-8f, 0x1.2a124ep-8f, 0x1.d02a08p-9f, 0x1.7675bcp-9f, 0x1.2f8e86p-9f,
+     0x1.bb1f86p-10f, 0x1.3d7fe4p-10f, 0x1.cc3b10p-11f, 0x1.53cb56p-11f, 0x1.091e38p-11f, 0x1.9fc37ap-12f, 0x1.4a11e4p-12f, 0x1.0b4aeep-12f,
+     0x1.000000p-1f, 0x1.7c9602p-2f, 0x1.3e208ep-2f, 0x1.0848d8p-2f, 0x1.bf19a0p-3f, 0x1.7a93eap-3f, 0x1.41e5fcp-3f, 0x1.124c9cp-3f},
+    {-0x1.00fc68p-4f, -0x1.697f1cp-5f, -0x1.0749b8p-5f, -0x1.8232eap-6f, -0x1.1fba9ap-6f, -0x1.b1b3e2p-7f, -0x1.4865f2p-7f, -0x1.026ac4p-7f,
+     -0x1.69761cp-8f, -0x1.c8f254p-9f, -0x1.3924b6p-9f, -0x1.ae9c3cp-10f, -0x1.2e571cp-10f, -0x1.b46a58p-11f, -0x1.49a202p-11f, -0x1.f4d090p-12f,
+     -0x1.4b3ef4p-12f, -0x1.ab2ddcp-13f, -0x1.175f0cp-13f, -0x1.762864p-14f, -0x1.0d6b06p-14f, -0x1.8665d8p-15f, -0x1.1f7b84p-15f, -0x1.b291b4p-16f,
+     -0x1.988438p-2f, -0x1.1fb19ep-2f, -0x1.d0f5dcp-3f, -0x1.74a07cp-3f, -0x1.30dec8p-3f, -0x1.f31524p-4f, -0x1.9a3ee2p-4f, -0x1.51d964p-4f},
+    {0x1.eb1ff0p-6f, 0x1.45ee1ep-6f, 0x1.c1c766p-7f, 0x1.3859f2p-7f, 0x1.b93ac8p-8f, 0x1.3b82c8p-8f, 0x1.c52414p-9f, 0x1.5453d6p-9f,
+     0x1.bb5c04p-10f, 0x1.fe19dap-11f, 0x1.42d87cp-11f, 0x1.99814ap-12f, 0x1.0a04a0p-12f, 0x1.650264p-13f, 0x1.fa21a0p-14f, 0x1.69149cp-14f,
+     0x1.b1f0f8p-15f, 0x1.f90090p-16f, 0x1.2a9d66p-16f, 0x1.6b5882p-17f, 0x1.e36f5ep-18f, 0x1.43f234p-18f, 0x1.bad76ep-19f, 0x1.3897c0p-19f,
+     0x1.ffef6ap-3f, 0x1.57f4aep-3f, 0x1.0dd83ep-3f, 0x1.a3140cp-4f, 0x1.4d0440p-4f, 0x1.088f58p-4f, 0x1.a620c4p-5f, 0x1.513a8ep-5f},
+    {-0x1.9a2310p-7f, -0x1.020facp-7f, -0x1.52e510p-8f, -0x1.bf4ce0p-9f, -0x1.2cc2f8p-9f, -0x1.990798p-10f, -0x1.186a72p-10f, -0x1.933994p-11f,
+     -0x1.ecb02ap-12f, -0x1.032c3cp-12f, -0x1.301152p-13f, -0x1.64daaep-14f, -0x1.ae381cp-15f, -0x1.0d02c2p-15f, -0x1.675ab8p-16f, -0x1.df91c6p-17f,
+     -0x1.08afbep-17f, -0x1.16454ep-18f, -0x1.29ddc2p-19f, -0x1.4d06e8p-20f, -0x1.964a98p-21f, -0x1.fe418cp-22f, -0x1.3b6fb2p-22f, -0x1.a24020p-23f,
+     -0x1.0ec3d6p-3f, -0x1.5f05bap-4f, -0x1.0c2b9cp-4f, -0x1.94bf4ap-5f, -0x1.3941d6p-5f, -0x1.e48942p-6f, -0x1.781524p-6f, -0x1.2555aep-6f},
+    {0x1.3573b6p-8f, 0x1.75aba6p-9f, 0x1.c9745ep-10f, 0x1.1e7a1ep-10f, 0x1.7740b0p-11f, 0x1.e3efa0p-12f, 0x1.44da52p-12f, 0x1.c6f742p-13f,
+     0x1.f3a58ap-14f, 0x1.f239d0p-15f, 0x1.05a4c8p-15f, 0x1.1f6fa6p-16f, 0x1.46c6c8p-17f, 0x1.81074cp-18f, 0x1.e13aeep-19f, 0x1.1e15aap-19f,
+     0x1.39f268p-20f, 0x1.1ce6a0p-21f, 0x1.15ece0p-22f, 0x1.10d150p-23f, 0x1.403a06p-24f, 0x1.899008p-25f, 0x1.b2d55ep-26f, 0x1.11cb52p-26f,
+     0x1.c26d2ep-5f, 0x1.43bb6ap-5f, 0x1.d6980ep-6f, 0x1.65cbd8p-6f, 0x1.ea192ep-7f, 0x1.6bc5a2p-7f, 0x1.147e4ap-7f, 0x1.ec18a0p-8f},
+};
+#else
+#define V_GELU_DEGREE 7
+#define V_GELU_LOOKUP(row, y) vlookup8(v_gelu_tail[row], (vi)(y) >> 22) /* 1.0 has number 6 */
 static const float v_gelu_tail[9][8] = {
     {0x1.79c000p+0f, 0x1.3e5400p+1f, 0x1.fc8800p+1f, 0x1.7d9000p+2f, 0x1.1fa800p+3f, 0x1.87acccp+3f, 0, 0x1.836800p-1f},
     {0x1.3a4bf0p-2f, 0x1.6970ecp-2f, 0x1.8272bcp-2f, 0x1.8de104p-2f, 0x1.93a36ep-2f, 0x1.95d7cap-2f, 0, 0x1.cf764cp-3f},
@@ -151,6 +188,7 @@ static const float v_gelu_tail[9][8] = {
     {-0x1.9a4ab8p-11f, -0x1.c14facp-14f, -0x1.58dfeap-17f, -0x1.afc078p-21f, -0x1.a0c7aep-25f, -0x1.32dbdep-28f, -0x1.85057cp-6f, -0x1.f88de4p-9f},
     {0x1.dcea12p-13f, 0x1.c4c862p-16f, 0x1.147ee0p-19f, 0x1.08b22ep-23f, 0x1.86075cp-28f, 0x1.dd630cp-32f, 0x1.74764ap-8f, 0x1.94456ep-10f},
 };
+#endif
 
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
@@ -158,11 +196,10 @@ INLINE vf v_gelu(vf x)
     vf t = vatmost(vabs(x), 13.24f), square = t * t, square_low = vmul_error(t, t, square);
     vf k, q = v_expm1_reduced(v_reduce(vset(-0.5f) * square, &k) - vset(0.5f) * square_low);
 
-    vi interval = (vi)(t + vset(1)) >> 22;
-    vf d = t - vlookup8(v_gelu_tail[0], interval), p = vlookup8(v_gelu_tail[8], interval), low;
-    UNROLL for (int i = 7; i > 1; i--) p = p * d + vlookup8(v_gelu_tail[i], interval);
-    vf w = vfma_low(p, d, vlookup8(v_gelu_tail[1], interval), &low);
-    vf ramp = vsel(x < vset(0x1p-125f), vset(0), x); /* below, x and x / 2 would be on two sides of the least normal */
+    vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y), low;
+    UNROLL for (int i = V_GELU_DEGREE; i > 1; i--) p = p * d + V_GELU_LOOKUP(i, y);
+    vf w = vfma_low(p, d, V_GELU_LOOKUP(1, y), &low);
+    vf ramp = vless(x, vset(0x1p-125f), vset(0), x); /* below, x and x / 2 would be on two sides of the least normal */
     return ramp - ((w * q + low) + w) * vpow2(k, 0);
 }
 
