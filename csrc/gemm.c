@@ -21,7 +21,7 @@
 #include "par.h"
 
 #define NC 1024          /* columns of a packed block: kc * NC floats = 1 MB */
-#define MC 128           /* rows of a task */
+#define MC (12 * nn_k->mr) /* rows of a task: about 128 */
 #define NB 1024           /* columns of a task */
 #define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
@@ -45,6 +45,9 @@ typedef struct {
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Floats of a packed block of a: with room for the vector that is written last. */
+static int64_t packed_a_size(int64_t kc) { return MC * kc + 64; }
+
 static void pack_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
@@ -64,7 +67,7 @@ static void block_task(void *arg, int64_t task, int worker)
     const float *a = g->a + i * g->rs + g->pc * g->cs;
     int64_t rs = g->rs, cs = g->cs;
     if (g->packed_a) {
-        float *to = g->packed_a + (int64_t)worker * MC * g->kc;
+        float *to = g->packed_a + worker * packed_a_size(g->kc);
         if (cs == 1) nn_k->gemm_pack_a(to, a, rs, rows, g->kc);
         else nn_k->gemm_pack_at(to, a, cs, rows, g->kc);
         a = to;
@@ -105,7 +108,7 @@ static int run(gemm *g)
     int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr || g->n * g->k <= DIRECT_SIZE);
     int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);
     size_t b_bytes = direct ? 0 : (size_t)(ceil_div(ncs, nn_k->nr) * nn_k->nr * kc) * sizeof(float);
-    size_t a_bytes = pack_a ? (size_t)(nn_workers() * MC * kc) * sizeof(float) : 0;
+    size_t a_bytes = pack_a ? (size_t)(nn_workers() * packed_a_size(kc)) * sizeof(float) : 0;
     if (b_bytes && !(g->packed_b = nn_alloc(b_bytes))) return NN_NOMEM;
     if (a_bytes && !(g->packed_a = nn_alloc(a_bytes))) {
         nn_free(g->packed_b, b_bytes);

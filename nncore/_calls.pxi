@@ -499,8 +499,12 @@ def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=
     c.v[2] = rows
     c.nv = 3
     if scale is not None or shift is not None:
-        operand(&c, scale if scale is not None else scalar(1))
-        operand(&c, shift if shift is not None else scalar(0))
+        if scale is None:
+            scale = scalar(1)
+        if shift is None:
+            shift = scalar(0)
+        operand(&c, scale)
+        operand(&c, shift)
     run(&c, count * f)
     return y
 

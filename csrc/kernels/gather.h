@@ -55,9 +55,9 @@ static void scale_floats(float *restrict y, const float *restrict x, const float
                          const float *shift, int64_t st, int64_t n)
 {
     int64_t i = 0;
-    for (; i < n; i += VL) {
-        vf a = ss ? vload(scale + i) : vset(*scale), b = st ? vload(shift + i) : vset(*shift), r = vload(x + i) * a + b;
-        if (i + VL <= n) vstore(y + i, r);
-        else vstore_n(y + i, r, n - i);
+    for (; i + VL <= n; i += VL) {
+        vf a = ss ? vload(scale + i) : vset(*scale), b = st ? vload(shift + i) : vset(*shift);
+        vstore(y + i, vload(x + i) * a + b);
     }
+    for (; i < n; i++) y[i] = x[i] * scale[i * ss] + shift[i * st]; /* x may be borrowed, with nothing behind its end */
 }

@@ -3,8 +3,8 @@
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
  * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The
  * pointers of a advance together: five of them, three rows apart, keep the addresses within x86's addressing modes.
- * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak; 8 x 2 wastes least on
- * sizes that are powers of two.
+ * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak while its data are in L1;
+ * 14 x 2 is the one with the fewest starts and ends, which cost 5 % at 8 x 2.
  */
 INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
                            const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)
@@ -15,16 +15,17 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         __builtin_prefetch(c + i * ldc, 1);
         if (nv > 1 && VL > 8) __builtin_prefetch(c + i * ldc + (nv - 1) * VL, 1);
     }
-    const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs;
+    const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs, *a9 = a + 9 * rs, *a12 = a + 12 * rs;
     for (int64_t p = 0; p < k; p++) {
         vf bp[GEMM_NV];
         UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
         UNROLL for (int i = 0; i < mr; i++) {
-            const float *ai = i < 3 ? a0 + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs;
+            const float *ai = i < 3 ? a0 + i * rs : i < 6 ? a3 + (i - 3) * rs : i < 9 ? a6 + (i - 6) * rs
+                            : i < 12 ? a9 + (i - 9) * rs : a12 + (i - 12) * rs;
             vf aip = vset(*ai);
             UNROLL for (int j = 0; j < nv; j++) s[i][j] += aip * bp[j];
         }
-        a0 += cs; a3 += cs; a6 += cs;
+        a0 += cs; a3 += cs; a6 += cs; a9 += cs; a12 += cs;
         b += ldb;
     }
     UNROLL for (int i = 0; i < mr; i++)
@@ -58,6 +59,12 @@ GEMM_TILES(5) GEMM_TILES(6)
 #if GEMM_MR > 6
 GEMM_TILES(7) GEMM_TILES(8)
 #endif
+#if GEMM_MR > 8
+GEMM_TILES(9) GEMM_TILES(10) GEMM_TILES(11) GEMM_TILES(12)
+#endif
+#if GEMM_MR > 12
+GEMM_TILES(13) GEMM_TILES(14)
+#endif
 
 static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has contiguous m][nv - 1] */
     GEMM_ENTRY(1), GEMM_ENTRY(2), GEMM_ENTRY(3), GEMM_ENTRY(4),
@@ -66,6 +73,12 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has conti
 #endif
 #if GEMM_MR > 6
     GEMM_ENTRY(7), GEMM_ENTRY(8),
+#endif
+#if GEMM_MR > 8
+    GEMM_ENTRY(9), GEMM_ENTRY(10), GEMM_ENTRY(11), GEMM_ENTRY(12),
+#endif
+#if GEMM_MR > 12
+    GEMM_ENTRY(13), GEMM_ENTRY(14),
 #endif
 };
 
@@ -109,15 +122,19 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
     }
 }
 
-/* Panels of nr columns: to[n/nr][k][nr] = b[k,n]. The lanes beyond n in the last panel hold what follows in memory. */
+/* Panels of nr columns: to[n/nr][k][nr] = b[k,n]. The lanes beyond n in the last panel hold what follows in memory. Eight
+ * rows at a time, so that each is read from left to right: down one panel, every row would be a new page. */
 static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
     const int nr = GEMM_NV * VL;
-    for (int64_t j = 0; j < n; j += nr)
-        for (int64_t p = 0; p < k; p++, to += nr) {
-            const float *bp = b + p * ldb + j;
-            UNROLL for (int v = 0; v < GEMM_NV; v++)
-                if (j + v * VL < n) vstore(to + v * VL, vload(bp + v * VL));
+    for (int64_t p0 = 0; p0 < k; p0 += 8)
+        for (int64_t j = 0; j < n; j += nr) {
+            const float *bp = b + p0 * ldb + j;
+            float *panel = to + j * k + p0 * nr;
+            int64_t rows = k - p0 < 8 ? k - p0 : 8;
+            for (int64_t p = 0; p < rows; p++, bp += ldb, panel += nr)
+                UNROLL for (int v = 0; v < GEMM_NV; v++)
+                    if (j + v * VL < n) vstore(panel + v * VL, vload(bp + v * VL));
         }
 }
 
@@ -140,19 +157,19 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
         }
 }
 
-/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
+/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. Whole vectors are written, the next one over what was too much;
+ * `to` has room for one more behind its end. */
 static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
         int64_t p = 0;
-#if GEMM_MR == VL || 2 * GEMM_MR == VL
-        for (; p + VL <= k && mr == GEMM_MR; p += VL) {
+#if GEMM_MR <= VL
+        for (; p + VL <= k; p += VL) {
             vf r[VL];
-            UNROLL for (int j = 0; j < VL; j++) r[j] = j < GEMM_MR ? vload(a + (i + j) * lda + p) : vset(0);
+            UNROLL for (int j = 0; j < VL; j++) r[j] = j < GEMM_MR && j < mr ? vload(a + (i + j) * lda + p) : vset(0);
             vtranspose(r);
-            UNROLL for (int j = 0; j < VL; j++, to += GEMM_MR)
-                memcpy(to, &r[j], GEMM_MR * sizeof(float));
+            UNROLL for (int j = 0; j < VL; j++, to += mr) vstore(to, r[j]);
         }
 #endif
         for (; p < k; p++)
@@ -166,10 +183,12 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
 {
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
-        if (mr == GEMM_MR)
-            for (int64_t p = 0; p < k; p++, to += GEMM_MR) memcpy(to, a + p * lda + i, GEMM_MR * sizeof(float));
-        else
-            for (int64_t p = 0; p < k; p++, to += mr) memcpy(to, a + p * lda + i, (size_t)mr * sizeof(float));
+        for (int64_t p = 0; p < k; p++, to += mr)
+#if GEMM_MR <= VL
+            vstore(to, vload(a + p * lda + i));
+#else
+            memcpy(to, a + p * lda + i, (size_t)mr * sizeof(float));
+#endif
         i += mr;
     }
 }
