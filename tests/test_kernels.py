@@ -194,8 +194,12 @@ def test_gather_rows(isa, dtype):
             poison(((30, f), "float32"))
             got = _core.gather_rows(array(x), array(index), 4, 30, array(scale), array(shift))
             check_guard(got, f)
-            expected = x[index[4:34]].astype("f8") * scale + shift
-            assert np.allclose(got.numpy(), expected, rtol=2 * EPS, atol=0)
+            rows = x[index[4:34]].astype("f8")
+            assert np.allclose(got.numpy(), rows * scale + shift, rtol=2 * EPS, atol=0)
+            got = _core.gather_rows(array(x), array(index), 4, 30, array(scale))
+            assert np.allclose(got.numpy(), rows * scale, rtol=2 * EPS, atol=0)
+            got = _core.gather_rows(array(x), array(index), 4, 30, None, array(shift))
+            assert np.allclose(got.numpy(), rows + shift, rtol=2 * EPS, atol=0)
     with pytest.raises(IndexError):
         _core.gather_rows(array(np.zeros((3, 2), "f4")), array(np.array([0, 3])), 0, 2)
 

@@ -113,7 +113,8 @@ def test_steps_and_errors_leave_no_memory_behind():
     errors(4000)
     gc.collect()
     assert _core.memory_stats()["live"] <= live
-    assert resident_megabytes() - before < 5
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps what was freed, to see it used
+        assert resident_megabytes() - before < 5
 
 
 def test_a_result_keeps_nothing_but_its_graph_alive():
