@@ -2,7 +2,7 @@
 anything before its start; gather_rows, which reads memory that is not ours, must not even read those 64.
 
 Guard bytes cannot see reads. Here every input of every case of cases.py ends 64 bytes before a page that must not be
-touched, then starts right behind one. A read too far ends the process: so it is another process, one per instruction set.
+touched, then starts right behind one. A read too far ends the process: so it is another one, for each instruction set.
 """
 import ctypes
 import mmap
@@ -94,4 +94,4 @@ def test_reads_stay_within_bounds(isa, what):
     done = subprocess.run([sys.executable, "-c", code + "; print('done')"], capture_output=True, text=True, timeout=300,
                           env={**os.environ, "NNCORE_ISA": isa})
     last = done.stdout.splitlines()[-1:] or ["nothing"]
-    assert done.returncode == 0 and last == ["done"], f"ended with {done.returncode} in {last[0]}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0 and last == ["done"], f"ended with {done.returncode} in {last[0]}\n{done.stderr[-900:]}"
