@@ -18,6 +18,9 @@ cdef class Array:
     cdef object owner       # what keeps the memory alive: an Array that owns, or a foreign memoryview
     cdef uint64_t written   # counts writes in place to memory owned, so that saved values can be checked
 
+    def __init__(self):
+        raise TypeError("Array: made by nncore.tensor and its kin")
+
     def __dealloc__(self):
         if self.bytes:
             nn_free(self.v.p, self.bytes)
@@ -50,6 +53,9 @@ cdef class Array:
         return f"Array(shape={self.shape}, dtype={self.dtype})"
 
     def __getbuffer__(self, Py_buffer *b, int flags):
+        cdef bint readonly = type(self.owner) is memoryview and self.owner.readonly
+        if readonly and flags & PyBUF_WRITABLE:
+            raise BufferError("Array: this memory is borrowed and may not be written")
         cdef Py_ssize_t *sizes = <Py_ssize_t *>PyMem_Malloc(2 * NN_MAX_DIMS * sizeof(Py_ssize_t))
         if sizes == NULL:
             raise MemoryError("Array: no memory to describe the buffer")
@@ -63,7 +69,7 @@ cdef class Array:
         b.obj = self
         b.len = nn_count(&self.v) * item
         b.itemsize = item
-        b.readonly = 0
+        b.readonly = readonly
         b.ndim = self.v.nd
         b.format = <char *><bytes>FORMATS[self.v.dtype]
         b.shape = sizes
@@ -133,19 +139,27 @@ cdef inline bint same_shape(const nn_view *x, const nn_view *y) noexcept:
     return True
 
 
+# MemoryError for sizes whose product, zeros left out, is beyond any memory: products of some of them are then safe.
+cdef int check_size(const nn_view *v) except -1:
+    cdef double elements = 1
+    cdef int d
+    for d in range(v.nd):
+        elements *= v.n[d] if v.n[d] else 1
+    if elements > 7e13:
+        raise MemoryError(f"no memory for an array of shape {shape_of(v)}: {elements:.3g} elements")
+    return 0
+
+
 # Memory for v.nd, v.n, v.dtype of `like`; its pointer is not read.
 cdef Array allocate(const nn_view *like):
     cdef Array a = Array.__new__(Array)
-    cdef double elements = 1
     cdef int d
     cdef size_t bytes = nn_dtype_size[like.dtype]
-    for d in range(like.nd):
-        elements *= like.n[d]
-        bytes *= like.n[d]
     a.v = like[0]
     a.v.p = NULL
-    if elements * nn_dtype_size[like.dtype] > 7e13:
-        raise MemoryError(f"no memory for an array of shape {shape_of(like)}: {elements:.3g} elements")
+    check_size(like)
+    for d in range(like.nd):
+        bytes *= like.n[d]
     if bytes == 0:
         bytes = 1
     a.v.p = <char *>nn_alloc(bytes)
@@ -159,6 +173,8 @@ cdef inline Array allocate1(int dtype, int64_t n):
     cdef nn_view v
     v.nd = 1
     v.dtype = <uint8_t>dtype
+    if n >> 31:
+        raise MemoryError(f"an axis of {n} elements: at most 2147483647")
     v.n[0] = <int32_t>n
     v.buf = 0
     return allocate(&v)
@@ -200,22 +216,41 @@ cdef int dtype_code(object dtype) except -1:
     raise TypeError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
 
 
+# A shape from Python: a tuple, from integers, or from one.
+cdef tuple sizes_of(object shape):
+    if type(shape) is tuple:
+        return shape
+    try:
+        return (shape.__index__(),)
+    except (AttributeError, TypeError):   # several, for an array of them
+        pass
+    try:
+        return tuple(shape)
+    except TypeError:
+        raise TypeError(f"shape {shape!r}: an integer or a tuple of integers expected") from None
+
+
 # Sizes from Python into v.
 cdef int set_shape(nn_view *v, object shape) except -1:
-    if isinstance(shape, int):
-        shape = (shape,)
-    if len(shape) > NN_MAX_DIMS:
-        raise ValueError(f"at most {NN_MAX_DIMS} dimensions, got {len(shape)}: {tuple(shape)}")
+    cdef tuple sizes = sizes_of(shape)
     cdef int d = 0
-    for n in shape:
+    cdef Py_ssize_t n
+    if len(sizes) > NN_MAX_DIMS:
+        raise ValueError(f"at most {NN_MAX_DIMS} dimensions, got {len(sizes)}: {sizes}")
+    for size in sizes:
+        try:
+            n = PyNumber_AsSsize_t(size, NULL)
+        except TypeError:
+            raise TypeError(f"shape {sizes}: sizes are integers") from None
         if n < 0:
-            raise ValueError(f"negative size in shape {tuple(shape)}")
+            raise ValueError(f"negative size in shape {sizes}")
         if n > 0x7fffffff:
-            raise MemoryError(f"size {n} in shape {tuple(shape)}: an axis holds at most 2147483647 elements")
-        v.n[d] = n
+            raise MemoryError(f"size {size} in shape {sizes}: an axis holds at most 2147483647 elements")
+        v.n[d] = <int32_t>n
         d += 1
     v.nd = <uint8_t>d
     v.buf = 0
+    check_size(v)
     return 0
 
 
@@ -334,7 +369,7 @@ def reshape(Array x, shape):
     cdef nn_view v
     cdef int64_t known = 1, count = nn_count(&x.v)
     cdef int d, unknown = -1
-    shape = tuple(shape)
+    shape = sizes_of(shape)
     if -1 in shape:
         unknown = shape.index(-1)
         shape = shape[:unknown] + (1,) + shape[unknown + 1:]
@@ -345,6 +380,9 @@ def reshape(Array x, shape):
     if unknown >= 0:
         if known == 0 or count % known:
             raise ValueError(f"reshape: {x.shape} does not fit {shape[:unknown] + (-1,) + shape[unknown + 1:]}")
+        if count // known > 0x7fffffff:
+            raise MemoryError(f"reshape: {x.shape} as {shape[:unknown] + (-1,) + shape[unknown + 1:]}: an axis holds at "
+                              "most 2147483647 elements")
         v.n[unknown] = <int32_t>(count // known)
         known = count
     if known != count:

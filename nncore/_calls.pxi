@@ -31,10 +31,15 @@ cdef int need_index(Array x, str name) except -1:
     return 0
 
 
-cdef int axis_of(Array x, int axis, str name) except -1:
-    if axis < -x.v.nd or axis >= x.v.nd:
+cdef int axis_of(Array x, object axis, str name) except -1:
+    cdef Py_ssize_t a
+    try:
+        a = PyNumber_AsSsize_t(axis, NULL)
+    except TypeError:
+        raise TypeError(f"{name}: axis {axis!r} is no integer") from None
+    if a < -x.v.nd or a >= x.v.nd:
         raise ValueError(f"{name}: axis {axis} does not exist in shape {x.shape}")
-    return axis + x.v.nd if axis < 0 else axis
+    return <int>(a + x.v.nd if a < 0 else a)
 
 
 # Product of the sizes of axes first .. last-1.
@@ -192,7 +197,7 @@ cdef int axes_mask(Array x, object axes, str name) except -1:
     cdef int mask = 0, d
     if axes is None:
         return (1 << x.v.nd) - 1
-    if isinstance(axes, int):
+    if not isinstance(axes, (tuple, list)):
         return 1 << axis_of(x, axes, name)
     for axis in axes:
         d = axis_of(x, axis, name)
@@ -258,8 +263,6 @@ cdef Array call_reduce(int kind, Array x, int mask, bint keepdims, str name):
     x = gather_axes(x, mask, &o, &r, &i)
     if r == 0 and kind >= NN_MAX and o * i > 0:
         raise ValueError(f"{name}: nothing to compare in shape {x.shape}")
-    if o > 0x7fffffff or r > 0x7fffffff or i > 0x7fffffff:
-        raise MemoryError(f"{name}: shape {x.shape} has more than 2147483647 elements in a run of axes")
     cdef Array y = allocate(&shape)
     begin(&c, NN_OP_reduce, 1)
     operand2(&c, y, o, i)
@@ -275,7 +278,7 @@ def reduce(str kind, Array x, axes=None, bint keepdims=False):
     return call_reduce(code, x, axes_mask(x, axes, kind), keepdims, kind)
 
 
-def var(Array x, axes, bint keepdims, int correction):
+def var(Array x, axes, bint keepdims, int64_t correction):
     """Mean squared distance from the mean, over axes; the divisor is the number of elements less the correction."""
     cdef int mask = axes_mask(x, axes, "var")
     cdef nn_view shape
@@ -335,6 +338,9 @@ cdef Array sum_to(Array g, const nn_view *shape):
         if d < lead or (shape.n[d - lead] == 1 and g.v.n[d] != 1):
             mask |= 1 << d
     cdef Array y = call_reduce(NN_SUM, g, mask, True, "sum")
+    for d in range(g.v.nd):
+        if lead < 0 or (d >= lead and y.v.n[d] != shape.n[d - lead]):
+            raise ValueError(f"backward: a gradient of shape {g.shape} does not fit a tensor of shape {shape_of(shape)}")
     return view(y, shape, 0)
 
 
@@ -397,11 +403,11 @@ def permute(Array x, axes):
     return y
 
 
-def slice_axis(Array x, int axis, int64_t start, int64_t step, int64_t count):
+def slice_axis(Array x, dim, int64_t start, int64_t step, int64_t count):
     """y[..., j, ...] = x[..., start + j * step, ...] for j < count, along one axis."""
     cdef nn_view v = x.v
     cdef nn_call c
-    axis = axis_of(x, axis, "slice")
+    cdef int axis = axis_of(x, dim, "slice")
     cdef int64_t o = extent(&x.v, 0, axis), i = extent(&x.v, axis + 1, x.v.nd), n = x.v.n[axis]
     if count and not (0 <= start < n and 0 <= start + (count - 1) * step < n):
         raise IndexError(f"slice: {count} elements from {start} by {step} do not fit axis {axis} of shape {x.shape}")
@@ -418,12 +424,12 @@ def slice_axis(Array x, int axis, int64_t start, int64_t step, int64_t count):
     return y
 
 
-def unslice(Array y, Array x, int axis, int64_t start, int64_t step=1, bint accumulate=False):
+def unslice(Array y, Array x, dim, int64_t start, int64_t step=1, bint accumulate=False):
     """y[..., start + j * step, ...] = x[..., j, ...] in place, or += ; y has as many axes as x."""
     cdef nn_call c
-    axis = axis_of(y, axis, "unslice")
+    cdef int axis = axis_of(y, dim, "unslice")
     cdef int64_t o = extent(&y.v, 0, axis), i = extent(&y.v, axis + 1, y.v.nd), n = y.v.n[axis], count = x.v.n[axis]
-    if x.v.dtype != y.v.dtype or o != extent(&x.v, 0, axis) or i != extent(&x.v, axis + 1, x.v.nd):
+    if x.v.nd != y.v.nd or x.v.dtype != y.v.dtype or o != extent(&x.v, 0, axis) or i != extent(&x.v, axis + 1, x.v.nd):
         raise ValueError(f"unslice: {x.shape} does not fit into {y.shape} along axis {axis}")
     if count and not (0 <= start < n and 0 <= start + (count - 1) * step < n):
         raise IndexError(f"unslice: {count} elements from {start} by {step} do not fit axis {axis} of shape {y.shape}")
@@ -436,12 +442,11 @@ def unslice(Array y, Array x, int axis, int64_t start, int64_t step=1, bint accu
     run(&c, nn_count(&x.v))
 
 
-def take(Array x, Array index, int axis=0):
+def take(Array x, Array index, dim=0):
     """y[o, j, i] = x[o, index[j], i]; the shape of index takes the place of the axis. Negative indices count from the end."""
     cdef nn_view v
     cdef nn_call c
-    cdef int d
-    axis = axis_of(x, axis, "take")
+    cdef int axis = axis_of(x, dim, "take")
     need_index(index, "take")
     if x.v.nd - 1 + index.v.nd > NN_MAX_DIMS:
         raise ValueError(f"take: {index.shape} in place of axis {axis} of {x.shape} has more than {NN_MAX_DIMS} axes")
@@ -453,7 +458,10 @@ def take(Array x, Array index, int axis=0):
     operand3(&c, y, o, j, i)
     operand3(&c, x, o, x.v.n[axis], i)
     operand(&c, index)
-    run(&c, nn_count(&v))
+    try:
+        run(&c, nn_count(&v))
+    except IndexError:
+        raise IndexError(f"take: index {nn_bad_index} is out of range for axis {axis} of shape {x.shape}") from None
     return y
 
 
@@ -479,6 +487,8 @@ def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=
     cdef nn_view v = x.v, rows
     cdef nn_call c
     need_index(index, "gather_rows")
+    if x.v.dtype != NN_F32 and x.v.dtype != NN_U8 and x.v.dtype != NN_I64:
+        raise TypeError(f"gather_rows: float32, uint8 or int64 expected, got {x.dtype}")
     if index.v.nd != 1 or start < 0 or count < 0 or start + count > index.v.n[0]:
         raise IndexError(f"gather_rows: {count} rows from {start} of an index of shape {index.shape}")
     if x.v.nd == 0:
@@ -487,7 +497,12 @@ def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=
     v.n[0] = <int32_t>count
     v.dtype = NN_I64 if x.v.dtype == NN_I64 else NN_F32
     for a in (scale, shift):
-        if a is not None and a.size != 1 and a.size != f:
+        if a is None:
+            continue
+        if v.dtype != NN_F32:
+            raise TypeError("gather_rows: int64 stays as it is and takes no scale and shift")
+        need_float(<Array>a, "gather_rows")
+        if a.size != 1 and a.size != f:
             raise ValueError(f"gather_rows: scale and shift need 1 or {f} values, got {a.shape}")
     cdef Array y = allocate(&v)
     begin(&c, NN_OP_gather_rows, 1)
@@ -657,18 +672,20 @@ cdef str label_error(Array x, str name):
             f"(scores {x.shape})")
 
 
-cdef inline void target_operand(nn_call *c, Array target, int64_t rows, int64_t n) noexcept:
+cdef inline int target_operand(nn_call *c, Array target, int64_t rows, int64_t n) except -1:
     if target.v.dtype == NN_F32:
         operand2(c, target, rows, n)
     else:
         operand(c, target)
         c.v[c.nv - 1].nd = 1
         c.v[c.nv - 1].n[0] = <int32_t>rows
+    return 0
 
 
-def cross_entropy(Array x, Array target, Array weight, float smoothing, int64_t ignore, bint may_ignore):
+def cross_entropy(Array x, Array target, Array weight or None, float smoothing, ignored, bint may_ignore):
     """(loss, scale, rz) for every row of scores: see csrc/ops.inc."""
     check_labels(x, target, weight, True, "cross_entropy")
+    cdef int64_t ignore = PyNumber_AsSsize_t(ignored, <PyObject *>ValueError)
     cdef int64_t rows = extent(&x.v, 0, x.v.nd - 1), n = x.v.n[x.v.nd - 1]
     cdef Array loss = allocate1(NN_F32, rows), scale = allocate1(NN_F32, rows), rz = allocate1(NN_F32, rows)
     cdef nn_call c
@@ -690,8 +707,8 @@ def cross_entropy(Array x, Array target, Array weight, float smoothing, int64_t 
     return loss, scale, rz
 
 
-def cross_entropy_grad(Array dloss, Array rz, Array x, Array target, Array weight, float smoothing, int64_t ignore,
-                       bint may_ignore):
+def cross_entropy_grad(Array dloss, Array rz, Array x, Array target, Array weight or None, float smoothing,
+                       int64_t ignore, bint may_ignore):
     """dx from the gradient of every row's loss, or from one number for all rows."""
     cdef int64_t rows = extent(&x.v, 0, x.v.nd - 1), n = x.v.n[x.v.nd - 1]
     cdef Array dx = allocate(&x.v)
@@ -711,9 +728,10 @@ def cross_entropy_grad(Array dloss, Array rz, Array x, Array target, Array weigh
     return dx
 
 
-def nll(Array x, Array target, Array weight, int64_t ignore, bint may_ignore):
+def nll(Array x, Array target, Array weight or None, ignored, bint may_ignore):
     """(loss, scale) for every row of log-probabilities."""
     check_labels(x, target, weight, False, "nll_loss")
+    cdef int64_t ignore = PyNumber_AsSsize_t(ignored, <PyObject *>ValueError)
     cdef int64_t rows = extent(&x.v, 0, x.v.nd - 1), n = x.v.n[x.v.nd - 1]
     cdef Array loss = allocate1(NN_F32, rows), scale = allocate1(NN_F32, rows)
     cdef nn_call c
@@ -734,7 +752,7 @@ def nll(Array x, Array target, Array weight, int64_t ignore, bint may_ignore):
     return loss, scale
 
 
-def nll_grad(Array dloss, Array target, Array weight, tuple shape, int64_t ignore, bint may_ignore):
+def nll_grad(Array dloss, Array target, Array weight or None, tuple shape, int64_t ignore, bint may_ignore):
     cdef nn_view v
     cdef nn_call c
     v.dtype = NN_F32
@@ -831,6 +849,10 @@ def dropout_grad(Array dy, Array key, float p):
 
 
 cdef Array random_fill(int op, shape, Array state, float a, float b):
+    if op == NN_OP_uniform and not (a <= b and b - a <= 3.4028234e38):
+        raise ValueError(f"uniform: no numbers between {a} and {b}")
+    if op == NN_OP_normal and not (b >= 0):
+        raise ValueError(f"normal: standard deviation {b}")
     cdef Array y = empty(shape)
     cdef nn_call c
     begin(&c, op, 2)
@@ -923,6 +945,7 @@ def scale_to_norm(Array g, Array norm, double largest):
     operand(&c, norm)
     c.a.d[0] = largest
     run(&c, nn_count(&g.v))
+    touch(g)
 
 
 def clip_in_place(Array x, float low, float high):
@@ -935,3 +958,4 @@ def clip_in_place(Array x, float low, float high):
     c.a.f[2] = low
     c.a.f[3] = high
     run(&c, nn_count(&x.v))
+    touch(x)

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, cdivision=True, initializedcheck=False
-# cython: freethreading_compatible=False
+# cython: freethreading_compatible=False, allow_none_for_extension_args=False
 """The one extension module of nncore: arrays, the autograd graph, and a short function for every op.
 
 In reading order:
@@ -22,9 +22,11 @@ from libc.string cimport memcpy, memset
 
 from nncore.c_nn cimport *
 
-cdef extern from "Python.h":  # borrowed references
+cdef extern from "Python.h":
+    # borrowed references
     PyObject *PyTuple_GET_ITEM(object t, Py_ssize_t i) noexcept
     Py_ssize_t PyTuple_GET_SIZE(object t) noexcept
+    Py_ssize_t PyNumber_AsSsize_t(object x, PyObject *error) except? -1   # NULL: what is too large is limited
 
 include "_array.pxi"
 include "_autograd.pxi"
@@ -51,23 +53,33 @@ cdef inline void no_operand(nn_call *c) noexcept:
 
 
 # The view of x as a block of other sizes: outer, middle, inner.
-cdef inline void operand3(nn_call *c, Array x, int64_t o, int64_t n, int64_t i) noexcept:
+cdef inline int operand3(nn_call *c, Array x, int64_t o, int64_t n, int64_t i) except -1:
     cdef nn_view *v = &c.v[c.nv]
+    if (o | n | i) >> 31:
+        too_long(nn_op_names[c.op], x)
     v[0] = x.v
     v.nd = 3
     v.n[0] = <int32_t>o
     v.n[1] = <int32_t>n
     v.n[2] = <int32_t>i
     c.nv += 1
+    return 0
 
 
-cdef inline void operand2(nn_call *c, Array x, int64_t m, int64_t n) noexcept:
+cdef inline int operand2(nn_call *c, Array x, int64_t m, int64_t n) except -1:
     cdef nn_view *v = &c.v[c.nv]
+    if (m | n) >> 31:
+        too_long(nn_op_names[c.op], x)
     v[0] = x.v
     v.nd = 2
     v.n[0] = <int32_t>m
     v.n[1] = <int32_t>n
     c.nv += 1
+    return 0
+
+
+cdef too_long(const char *op, Array x):
+    raise MemoryError(f"{op.decode()}: shape {x.shape} has more than 2147483647 elements in a run of axes")
 
 
 # `work` in elements or multiply-adds / 16: the GIL is given up where it is worth it (about 20 us).
