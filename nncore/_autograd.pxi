@@ -16,6 +16,8 @@ cdef uint64_t created = 0       # number of nodes ever made
 cdef list graveyard = []        # parents of deep graphs that are dying; see Node.__dealloc__
 cdef int dying = 0
 cdef object tensor_class = None
+cdef Array nothing = Array.__new__(Array)   # what a tensor holds that was made by no function of ours
+nothing.v.nd = 1
 
 
 def grad_mode():
@@ -49,6 +51,9 @@ cdef class TensorBase:
     cdef bint in_arena       # whether the gradient's memory is an optimizer's
     cdef bint wanted
 
+    def __cinit__(self):
+        self.array = nothing
+
     @property
     def requires_grad(self):
         """Whether backward computes a gradient for this tensor, or for one it was made of."""
@@ -70,12 +75,17 @@ cdef class TensorBase:
         return self.node is None
 
     def grad_array(self):
-        """The gradient as an Array, or None."""
+        """The gradient as an Array, or None. Its memory is this tensor's alone: it may be written in place."""
         if self.node is not None:
             return self.node.kept
-        return self.gradient if self.has_grad else None
+        if not self.has_grad:
+            return None
+        if not self.grad_owned:   # backward may have handed one array to several tensors
+            self.gradient = copy_of(self.gradient)
+            self.grad_owned = True
+        return self.gradient
 
-    def set_grad_array(self, Array g):
+    def set_grad_array(self, Array g or None):
         """Replace the gradient; None: there is none."""
         if g is None:
             self.has_grad = False
@@ -153,7 +163,10 @@ def as_float(x):
         if (<TensorBase>x).array.v.dtype == NN_F32:
             return x
     elif type(x) is float or type(x) is int:
-        return wrap(scalar(x))
+        try:
+            return wrap(scalar(x))
+        except OverflowError:
+            raise ValueError("an integer is too large for float32") from None
     return convert(x)
 
 
@@ -265,7 +278,7 @@ cdef class Node:
 
     @property
     def name(self):
-        return "backward" if self.grad is None else self.grad.__name__.strip("_").removesuffix("_grad")
+        return getattr(self.grad, "__name__", "backward").strip("_").removesuffix("_grad")
 
     @property
     def dy_shape(self):
@@ -302,7 +315,11 @@ cdef class Node:
         if p is None:
             return
         cdef Array to = target(p, self.queue, &accumulate)
-        product(to, a, b, ta, tb, accumulate)
+        try:
+            product(to, a, b, ta, tb, accumulate)
+        except:
+            take_back(p, accumulate)
+            raise
 
     def give_sum(self, Py_ssize_t i, Array g):
         """give(i, g summed over all axes but the last), added where it is wanted by the sum itself."""
@@ -311,7 +328,11 @@ cdef class Node:
         if p is None:
             return
         cdef Array to = target(p, self.queue, &accumulate)
-        sum_rows(to, g, accumulate)
+        try:
+            sum_rows(to, g, accumulate)
+        except:
+            take_back(p, accumulate)
+            raise
 
 
 cdef inline const nn_view *parent_shape(object p):
@@ -337,6 +358,8 @@ cdef Array target(object p, list queue, bint *accumulate):
                 node.pending = copy_of(node.pending)
                 node.pending_owned = True
             accumulate[0] = True
+            if node.queue is not queue:
+                entangled()
         return node.pending
     leaf = <TensorBase>p
     accumulate[0] = leaf.has_grad
@@ -346,8 +369,19 @@ cdef Array target(object p, list queue, bint *accumulate):
     elif not leaf.grad_owned:
         leaf.gradient = copy_of(leaf.gradient) if leaf.has_grad else allocate(&leaf.array.v)
         leaf.grad_owned = True
+    touch(leaf.gradient)
     leaf.has_grad = True
     return leaf.gradient
+
+
+# After an error: what was to be written to p's buffer is no gradient.
+cdef take_back(object p, bint accumulate):
+    if type(p) is not Node and not accumulate:
+        (<TensorBase>p).has_grad = False
+
+
+cdef entangled():
+    raise RuntimeError("backward: part of this graph is in the backward of another thread, or of a gradient function")
 
 
 cdef node_give(Node node, Array g, list queue):
@@ -355,6 +389,8 @@ cdef node_give(Node node, Array g, list queue):
         node.pending = g
         node.pending_owned = False
         push(queue, node)
+    elif node.queue is not queue:
+        entangled()
     elif node.pending_owned:
         add_to(node.pending, g)
     else:
@@ -366,6 +402,7 @@ cdef leaf_give(TensorBase leaf, Array g):
     if leaf.has_grad:
         if leaf.grad_owned:
             add_to(leaf.gradient, g)
+            touch(leaf.gradient)
         else:
             leaf.gradient = call_binary(NN_add, leaf.gradient, g)
             leaf.grad_owned = True
@@ -382,6 +419,8 @@ cdef leaf_give(TensorBase leaf, Array g):
 # A binary heap of nodes, youngest first.
 cdef push(list heap, Node node):
     cdef Py_ssize_t i = len(heap), up
+    if node.queue is not None:
+        entangled()
     heap.append(node)
     node.queue = heap
     while i > 0:
@@ -416,9 +455,9 @@ cdef walk(Node start, Array seed, bint retain):
     cdef list heap = []
     cdef Node node = None, left
     cdef Array dy
+    push(heap, start)
     start.pending = seed
     start.pending_owned = False
-    push(heap, start)
     try:
         while heap:
             node = pop(heap)
@@ -431,7 +470,7 @@ cdef walk(Node start, Array seed, bint retain):
             dy = node.pending
             node.pending = None
             if node.keep:
-                node.kept = dy if node.kept is None else call_binary(NN_add, node.kept, dy)
+                node.kept = copy_of(dy) if node.kept is None else call_binary(NN_add, node.kept, dy)
             node.grad(node, dy)
             node.queue = None
             if not retain:
