@@ -16,6 +16,8 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     norm_type: 2 (Euclidean) or inf (largest absolute value). g *= min(1, max_norm / (norm + 1e-6)), as in PyTorch.
     error_if_nonfinite: RuntimeError instead of passing on an infinite or NaN norm.
     """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm = {max_norm}")
     grads = _grads(parameters)
     if not grads:
         return _core.make_tensor(_core.zeros(()))
@@ -38,5 +40,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
 
 def clip_grad_value_(parameters, clip_value):
     """Limit every element of the gradients to [-clip_value, clip_value]."""
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value = {clip_value}")
     for g in _grads(parameters):
         _core.clip_in_place(g, -clip_value, clip_value)

@@ -21,12 +21,26 @@ class ParameterGroup(dict):
     """A group's parameters and settings, as PyTorch's: group["lr"] = 0.1. A number set here is in force at once, also in a
     recorded step, as it is written to where the step reads it."""
 
+    check = None  # of the optimizer, once the group is built
+
     def __setitem__(self, name, value):
-        if name in self.get("switches", ()) and bool(value) != bool(self[name]):
-            raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
-        super().__setitem__(name, value)
+        self.update({name: value})
+
+    def update(self, *values, **more):
+        """Change settings together. ValueError or TypeError, and nothing changed, for values out of range."""
+        values = dict(*values, **more)
+        if self.check is not None:
+            for name, value in values.items():
+                if name in self["switches"] and bool(value) != bool(self[name]):
+                    raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
+            self.check({**self, **values})
+        super().update(values)
         for segment in self.get("segments", ()):
             segment.write(self)
+
+    def __ior__(self, values):
+        self.update(values)
+        return self
 
 
 class Segment:
@@ -81,6 +95,8 @@ class Optimizer:
         if not parameters:
             raise ValueError(f"{type(self).__name__}: no parameters")
         for group in parameters if isinstance(parameters[0], dict) else [{"params": parameters}]:
+            if not isinstance(group, dict) or "params" not in group:
+                raise TypeError(f"{type(self).__name__}: tensors, or dicts with a list under 'params', expected")
             self.add_param_group(group)
 
     # ---- what a subclass says --------------------------------------------------------------------------------------
@@ -95,6 +111,9 @@ class Optimizer:
 
     def check(self, group):
         """ValueError for settings out of range."""
+        for key, default in self.defaults.items():
+            if isinstance(group[key], (str, type(None))):
+                raise TypeError(f"{type(self).__name__}: {key} = {group[key]!r} is no number")
         if not group["lr"] >= 0:
             raise ValueError(f"{type(self).__name__}: lr = {group['lr']} is negative")
         if not group["weight_decay"] >= 0:
@@ -135,6 +154,7 @@ class Optimizer:
         self._move_in(group)
         group["segments"] = [Segment(group, self.layout, 0, len(offsets), _core.zeros(8, "float64"))]
         group["switches"] = self.switches
+        group.check = self.check
 
     @staticmethod
     def _move_in(group):
@@ -150,23 +170,26 @@ class Optimizer:
 
     def step(self):
         """Change every parameter that has a gradient, once."""
-        op = _core.OPTIMIZERS[self.op]
-        for group in self.param_groups:
-            flags, todo, done = self.flags(group), group["segments"], []
-            while todo:
-                segment, *todo = todo
-                present = _core.grads_present(segment.tensors, segment.homes)
-                if present == -2:  # another optimizer has taken them into its arenas
-                    self._move_in(group)
-                    present = _core.grads_present(segment.tensors, segment.homes)
-                if present == -1:
-                    todo = self._cut(group, segment) + todo
-                    continue
-                if present == 1:
-                    _core.optimizer_step(op, flags, segment.weights, segment.states, segment.hyper, segment.grads)
-                done.append(segment)
-            if len(done) != len(group["segments"]):
-                dict.__setitem__(group, "segments", done)
+        op, todo = _core.OPTIMIZERS[self.op], []
+        for group in self.param_groups:  # all that may fail comes before the first change
+            flags = self.flags(group)
+            for segment in self._segments(group):
+                todo.append((flags, segment))
+        for flags, segment in todo:
+            _core.optimizer_step(op, flags, segment.weights, segment.states, segment.hyper, segment.grads)
+
+    def _segments(self, group):
+        """The segments of a group whose parameters have gradients."""
+        segments = group["segments"]
+        present = [_core.grads_present(s.tensors, s.homes) for s in segments]
+        if -2 in present:  # another optimizer has taken some into its arenas
+            self._move_in(group)
+            present = [_core.grads_present(s.tensors, s.homes) for s in segments]
+        if -1 in present:
+            segments = [piece for s, p in zip(segments, present) for piece in (self._cut(group, s) if p == -1 else [s])]
+            dict.__setitem__(group, "segments", segments)
+            present = [_core.grads_present(s.tensors, s.homes) for s in segments]
+        return [s for s, p in zip(segments, present) if p == 1]
 
     def _cut(self, group, segment):
         """Pieces of a segment whose parameters all have a gradient or all have none; each counts its steps from here."""
@@ -176,13 +199,14 @@ class Optimizer:
                 for a, b in zip(edges, edges[1:])]
 
     def zero_grad(self, set_to_none=True):
-        """Forget all gradients: they are None until the next backward. set_to_none=False: they are zeros."""
+        """Forget all gradients: they are None until the next backward. set_to_none=False: those there are become zeros."""
         for group in self.param_groups:
             if set_to_none:
                 _core.clear_grads(group["params"])
             else:
                 for p in group["params"]:
-                    p.set_grad_array(_core.zeros(p.shape))
+                    if p.grad_array() is not None:
+                        p.set_grad_array(_core.zeros(p.shape))
 
     # ---- state -----------------------------------------------------------------------------------------------------
 
@@ -203,39 +227,52 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict):
-        """Go on from what state_dict returned. ValueError, and nothing changed, where it does not fit."""
-        groups, state = state_dict["param_groups"], state_dict["state"]
-        name = type(self).__name__
-        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
-            raise ValueError(f"{name}.load_state_dict: groups of {[len(g['params']) for g in groups]} parameters do not fit "
-                             f"{[len(g['params']) for g in self.param_groups]}")
-        plan = []
-        for saved, group in zip(groups, self.param_groups):
-            settings = {key: saved[key] for key in self.defaults}
-            self.check(settings)
-            if any(bool(settings[key]) != bool(group[key]) for key in self.switches):
-                raise ValueError(f"{name}.load_state_dict: {', '.join(self.switches)} differ")
-            for i, (number, p) in enumerate(zip(saved["params"], group["params"])):
-                for (key, _), array in zip(group.names, group.state):
-                    if key is not None:
-                        value = to_array(state[number][key], "float32")
-                        if value.shape != p.shape:
-                            raise ValueError(f"{name}.load_state_dict: {key} of parameter {number} has shape {value.shape}, "
-                                             f"the parameter {p.shape}")
-                        plan.append((_core.flat_slice(array, group.offsets[i], p.shape), value))
-        for to, value in plan:
-            _core.assign(to, value)
-        for saved, group in zip(groups, self.param_groups):
-            for key in self.defaults:
-                group[key] = saved[key]
-            steps = [int(state[number]["step"]) for number in saved["params"]]
-            edges = [0, *(i for i in range(1, len(steps)) if steps[i] != steps[i - 1]), len(steps)]
-            segments = []
-            for first, last in zip(edges, edges[1:]):
-                hyper = _core.zeros(8, "float64")
-                hyper.numpy()[2] = steps[first]
-                segments.append(Segment(group, self.layout, first, last, hyper))
+        """Go on from what state_dict returned. ValueError or TypeError, and nothing changed, where it does not fit."""
+        name = f"{type(self).__name__}.load_state_dict"
+        try:
+            plan = [self._fitted(saved, state_dict["state"], group)
+                    for saved, group in zip(self._saved_groups(name, state_dict["param_groups"]), self.param_groups)]
+        except (KeyError, AttributeError) as error:
+            raise ValueError(f"{name}: {error} is missing") from None
+        for group, (settings, segments, arrays) in zip(self.param_groups, plan):
+            for to, value in arrays:
+                _core.assign(to, value)
             dict.__setitem__(group, "segments", segments)
+            group.update(settings)
+
+    def _saved_groups(self, name, groups):
+        counts = [len(g["params"]) for g in groups]
+        if counts != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError(f"{name}: groups of {counts} parameters do not fit "
+                             f"{[len(g['params']) for g in self.param_groups]}")
+        return groups
+
+    def _fitted(self, saved, state, group):
+        """What loading `saved` into a group comes to: settings, segments that count on, [(array, its new values)]."""
+        name = f"{type(self).__name__}.load_state_dict"
+        settings = {key: saved[key] for key in self.defaults}
+        self.check(settings)
+        if any(bool(settings[key]) != bool(group[key]) for key in self.switches):
+            raise ValueError(f"{name}: {', '.join(self.switches)} differ")
+        arrays = []
+        for i, (number, p) in enumerate(zip(saved["params"], group["params"])):
+            for (key, _), array in zip(group.names, group.state):
+                if key is not None:
+                    value = to_array(state[number][key], "float32")
+                    if value.shape != p.shape:
+                        raise ValueError(f"{name}: {key} of parameter {number} has shape {value.shape}, "
+                                         f"the parameter {p.shape}")
+                    arrays.append((_core.flat_slice(array, group.offsets[i], p.shape), value))
+        steps = [int(state[number]["step"]) for number in saved["params"]]
+        if min(steps, default=0) < 0:
+            raise ValueError(f"{name}: {min(steps)} steps")
+        edges = [0, *(i for i in range(1, len(steps)) if steps[i] != steps[i - 1]), len(steps)]
+        segments = []
+        for first, last in zip(edges, edges[1:]):
+            hyper = _core.zeros(8, "float64")
+            hyper.numpy()[2] = steps[first]
+            segments.append(Segment(group, self.layout, first, last, hyper))
+        return settings, segments, arrays
 
     def __repr__(self):
         lines = [f"{type(self).__name__}("]
