@@ -78,14 +78,14 @@ def eye_(parameter):
 def xavier_uniform_(parameter, gain=1.0, generator=None):
     """Uniform with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
     fan_in, fan_out = fans(parameter.shape)
-    bound = gain * math.sqrt(6 / (fan_in + fan_out))
+    bound = gain * math.sqrt(6 / max(1, fan_in + fan_out))
     return uniform_(parameter, -bound, bound, generator)
 
 
 def xavier_normal_(parameter, gain=1.0, generator=None):
     """Normal with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
     fan_in, fan_out = fans(parameter.shape)
-    return normal_(parameter, 0.0, gain * math.sqrt(2 / (fan_in + fan_out)), generator)
+    return normal_(parameter, 0.0, gain * math.sqrt(2 / max(1, fan_in + fan_out)), generator)
 
 
 def _kaiming_std(parameter, a, mode, nonlinearity):

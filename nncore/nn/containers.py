@@ -42,6 +42,10 @@ class Sequential(ModuleList):
     def __init__(self, *modules):
         if len(modules) == 1 and isinstance(modules[0], dict):
             for name, module in modules[0].items():
+                if not isinstance(module, Module):
+                    raise TypeError(f"Sequential: {name} is no Module but of type {type(module).__name__}")
+                if hasattr(type(self), name):
+                    raise ValueError(f"Sequential: {name!r} is an attribute of its own and cannot name a layer")
                 setattr(self, name, module)
         else:
             if len(modules) == 1 and isinstance(modules[0], (list, tuple)):
@@ -70,7 +74,7 @@ class Sequential(ModuleList):
         for layer, activation in self.__dict__.get("_layers") or self._pairs():
             if activation is None:
                 x = layer.forward(x)
-            elif layer.activation is None:
+            elif layer.activation is None and "forward" not in layer.__dict__ and "forward" not in activation.__dict__:
                 x = ops.linear(x, layer.weight, layer.bias, activation.fused)
             else:
                 x = activation(layer(x))
