@@ -7,7 +7,10 @@ import numpy as np
 
 from . import _core
 
-__all__ = ["to_array", "float_tensor", "index_tensor"]
+__all__ = ["to_array", "dtype_name", "float_tensor", "index_tensor"]
+
+
+MOST = 2**31 - 1  # elements of an axis
 
 
 def to_array(data, dtype=None):
@@ -20,10 +23,11 @@ def to_array(data, dtype=None):
         array = _core.from_buffer(data) if isinstance(data, np.ndarray) else None
         if array is None or array.dtype == "uint64":
             array = _core.from_buffer(_plain(data))
-    return array if dtype is None or array.dtype == _name(dtype) else convert_array(array, _name(dtype))
+    return array if dtype is None or array.dtype == dtype_name(dtype) else convert_array(array, dtype_name(dtype))
 
 
-def _name(dtype):
+def dtype_name(dtype):
+    """The name of one of our dtypes, from a name, a NumPy dtype or a Python type: float64 is float32, int32 int64."""
     names = {float: "float32", int: "int64", bool: "bool"}
     if isinstance(dtype, str) or dtype in names:
         dtype = names.get(dtype, dtype)
@@ -42,6 +46,8 @@ def _plain(data):
     """A C-contiguous NumPy array in native byte order, of one of our dtypes."""
     a = np.asarray(data)
     kind = a.dtype.kind
+    if max(a.shape, default=0) > MOST:
+        raise MemoryError(f"shape {a.shape}: an axis holds at most {MOST} elements")
     if kind == "f":
         with np.errstate(over="ignore"):
             a = a.astype("=f4")
@@ -62,21 +68,25 @@ def _plain(data):
     return np.array(a, order="C", copy=None, ndmin=0)
 
 
-def convert_array(array, dtype):
-    """`array` in another dtype. Numbers that do not survive are refused: 0.5 or NaN as int64, 2**24 + 1 as float32."""
-    result = _core.cast(array, dtype)
-    if dtype == "bool" or array.dtype == "bool":
-        return result
+def convert_array(array, dtype, truncate=False):
+    """`array` in another dtype. Numbers that do not survive are refused: 0.5 or NaN as int64, 2**24 + 1 as float32.
+
+    truncate: fractions are cut off instead, as NumPy's astype does; NaN and what is out of range are refused still.
+    """
     a = array.numpy()
-    if dtype == "float32":
-        if array.dtype == "int64" and a.size and np.abs(a).max() > 2**24 and not np.array_equal(result.numpy().astype("i8"), a):
-            raise ValueError("an integer beyond 2**24 is not exact in float32")
-    elif array.dtype == "float32":
-        low, high = (0, 255) if dtype == "uint8" else (-(2.0**63), 2.0**63)
-        if a.size and not (a.min() >= low and a.max() <= high and (dtype == "uint8" or a.max() < high)):
+    if array.dtype == "float32" and dtype in ("int64", "uint8") and a.size:
+        low, high = (-1.0, 256.0) if dtype == "uint8" else (-(2.0**63) - 2.0**40, 2.0**63)
+        if not (a.min() > low and a.max() < high):
             raise ValueError(f"float32 values between {a.min()} and {a.max()} do not fit {dtype}")
-    elif dtype == "uint8" and a.size and (a.min() < 0 or a.max() > 255):
+        if not truncate and (np.trunc(a) != a).any():
+            raise ValueError(f"float32 values as {dtype}: {a[np.trunc(a) != a].flat[0]} is not whole")
+    elif array.dtype == "int64" and dtype == "uint8" and a.size and (a.min() < 0 or a.max() > 255):
         raise ValueError(f"integers between {a.min()} and {a.max()} do not fit uint8")
+    result = _core.cast(array, dtype)
+    if array.dtype == "int64" and dtype == "float32" and a.size and np.abs(a).max() > 2**24:
+        with np.errstate(invalid="ignore"):  # 2**63 does not fit back
+            if (result.numpy().astype("i8") != a).any():
+                raise ValueError("an integer beyond 2**24 is not exact in float32")
     return result
 
 

@@ -1,8 +1,10 @@
 """Tensor: an array that remembers how it was made. Operators, and the functions that create tensors."""
+import operator
+
 import numpy as np
 
 from . import _core, ops
-from .convert import float_tensor, to_array
+from .convert import convert_array, dtype_name, float_tensor, to_array
 from .ops.move import index
 from .random import default_generator
 
@@ -123,7 +125,7 @@ class Tensor(_core.TensorBase):
                 raise RuntimeError(f"backward: a gradient is needed for a tensor of shape {self.shape}")
             seed = _core.full(self.array.shape, 1.0)
         else:
-            seed = float_tensor(gradient).array
+            seed = to_array(gradient, "float32")
             if seed.shape != self.array.shape:
                 raise ValueError(f"backward: gradient {seed.shape} does not fit the tensor's shape {self.shape}")
         self.backward_from(seed, retain_graph)
@@ -169,11 +171,13 @@ class Tensor(_core.TensorBase):
         return self if self.dtype == "float32" else float_tensor(self)
 
     def astype(self, dtype):
-        """A tensor of another dtype, without a past; numbers that do not survive are refused."""
-        return tensor(self, dtype=dtype)
+        """A copy of another dtype, without a past. Fractions are cut off; ValueError for numbers out of range and NaN."""
+        if self.dtype == dtype_name(dtype):
+            return tensor(self)
+        return _core.make_tensor(convert_array(self.array, dtype_name(dtype), truncate=True))
 
     def long(self):
-        """As int64."""
+        """As int64; fractions are cut off."""
         return self.astype("int64")
 
     def bool(self):
@@ -199,8 +203,8 @@ class Tensor(_core.TensorBase):
     def __neg__(self): return ops.neg(self)
     def __pos__(self): return self
     def __abs__(self): return ops.abs(self)
-    def __eq__(self, y): return ops.eq(self, y)
-    def __ne__(self, y): return ops.ne(self, y)
+    def __eq__(self, y): return NotImplemented if y is None or isinstance(y, str) else ops.eq(self, y)
+    def __ne__(self, y): return NotImplemented if y is None or isinstance(y, str) else ops.ne(self, y)
     def __lt__(self, y): return ops.lt(self, y)
     def __le__(self, y): return ops.le(self, y)
     def __gt__(self, y): return ops.gt(self, y)
@@ -213,7 +217,9 @@ class Tensor(_core.TensorBase):
     def __setitem__(self, key, value):
         if self.requires_grad and _core.grad_mode():
             raise RuntimeError("x[...] = value on a tensor that requires a gradient: use where(), or no_grad() for a leaf")
-        self.array.numpy()[key] = value.array.numpy() if isinstance(value, _core.TensorBase) else value
+        keys = tuple(k.array.numpy() if isinstance(k, _core.TensorBase) else k for k in key) if isinstance(key, tuple) \
+            else key.array.numpy() if isinstance(key, _core.TensorBase) else key
+        self.array.numpy()[keys] = to_array(value, self.dtype).numpy()
         self.array.wrote()
 
     def __iter__(self):
@@ -247,6 +253,8 @@ class Tensor(_core.TensorBase):
         if not (-n <= start_dim < n and -n <= end_dim < n):
             raise ValueError(f"flatten: axes {start_dim} .. {end_dim} do not exist in shape {shape}")
         start, end = start_dim % n, end_dim % n
+        if start > end:
+            raise ValueError(f"flatten: axis {start_dim} comes after axis {end_dim} in shape {shape}")
         size = 1
         for d in shape[start:end + 1]:
             size *= d
@@ -256,11 +264,15 @@ class Tensor(_core.TensorBase):
         """Without axes of size 1: all, or the one named (left alone if it is larger)."""
         if dim is None:
             return self.reshape(tuple(n for n in self.shape if n != 1))
+        if not -self.ndim <= dim < self.ndim:
+            raise ValueError(f"squeeze: axis {dim} does not exist in shape {self.shape}")
         dim %= self.ndim
         return self.reshape(self.shape[:dim] + self.shape[dim + 1:]) if self.shape[dim] == 1 else self
 
     def unsqueeze(self, dim):
         """With a new axis of size 1."""
+        if not -self.ndim - 1 <= dim <= self.ndim:
+            raise ValueError(f"unsqueeze: no place {dim} for an axis in shape {self.shape}")
         dim %= self.ndim + 1
         return self.reshape(self.shape[:dim] + (1,) + self.shape[dim:])
 
@@ -300,12 +312,12 @@ def tensor(data, dtype=None, requires_grad=False):
 
 
 def _shape(shape):
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    return shape[0] if len(shape) == 1 else shape
 
 
 def zeros(*shape, dtype="float32", requires_grad=False):
     """A tensor of zeros: zeros(2, 3) or zeros((2, 3))."""
-    return _core.make_tensor(_core.zeros(_shape(shape), dtype), requires_grad)
+    return _core.make_tensor(_core.zeros(_shape(shape), dtype_name(dtype)), requires_grad)
 
 
 def full(shape, value, requires_grad=False):
@@ -359,7 +371,8 @@ def randn(*shape, generator=None, requires_grad=False):
 
 def randint(low, high, shape, generator=None):
     """Random integers, low <= x < high, int64; at most 2**24 different ones."""
-    if not 0 < high - low <= 2**24:
+    low, high = operator.index(low), operator.index(high)
+    if not (0 < high - low <= 2**24 and -2**63 <= low and high <= 2**63):
         raise ValueError(f"randint: {low} .. {high} are not 1 to 2**24 integers")
     u = _core.uniform(shape, _state(generator), 0.0, 1.0).numpy()
     return tensor(np.minimum((u.astype("f8") * (high - low)).astype("i8"), high - low - 1) + low)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _core
+from ..convert import MOST
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 from .scaling import Standardizer
@@ -135,6 +136,8 @@ def _numbers(data, what):
         raise TypeError(f"DataLoader: {what} of dtype {x.dtype} are not real numbers")
     if x.ndim == 0:
         raise ValueError(f"DataLoader: {what} are a single number, expected an array [n, ...]")
+    if max(x.shape) > MOST:
+        raise MemoryError(f"DataLoader: {what} {x.shape} have an axis of more than {MOST} elements")
     if x.ndim > 5:
         raise ValueError(f"DataLoader: {what} {x.shape} have {x.ndim} dimensions, at most 5 are possible")
     return x

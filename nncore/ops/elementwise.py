@@ -80,7 +80,7 @@ def gelu(x, approximate="none"):
 def activation_code(activation):
     """(code, what the gradient reads, attribute) of an activation named for a dense layer: "relu", or ("elu", 0.5)."""
     name, *attributes = (activation,) if isinstance(activation, str) else activation
-    if name not in UNARY:
+    if not isinstance(name, str) or name not in UNARY:
         raise ValueError(f"activation {name!r} is not one of {', '.join(UNARY)}")
     code, saved, count = UNARY[name]
     attributes = attributes or DEFAULTS.get(name, ())

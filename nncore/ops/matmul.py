@@ -13,17 +13,19 @@ def linear(x, weight, bias=None, activation=None):
     applied while the product is in cache.
     """
     x = as_float(x)
+    try:
+        w, b = weight.array, None if bias is None else bias.array
+    except AttributeError:  # not a tensor yet
+        return linear(x, as_float(weight), None if bias is None else as_float(bias), activation)
     if activation is None:
-        y = _core.linear(x.array, weight.array, None if bias is None else bias.array)
-        return record(y, _linear_grad, (x, weight, bias), (x.array, weight.array))
+        return record(_core.linear(x.array, w, b), _linear_grad, (x, weight, bias), (x.array, w))
     code, saved, a = activation_code(activation)
-    b = None if bias is None else bias.array
     if saved == "x" and wants_grad(x, weight, bias):
-        s = _core.linear(x.array, weight.array, b)
+        s = _core.linear(x.array, w, b)
         y = unary(code, s, a)
     else:
-        s = y = _core.linear(x.array, weight.array, b, code, a)
-    return record(y, _dense_grad, (x, weight, bias), (x.array, weight.array, s, code, a))
+        s = y = _core.linear(x.array, w, b, code, a)
+    return record(y, _dense_grad, (x, weight, bias), (x.array, w, s, code, a))
 
 
 def _linear_grad(node, dy):

@@ -1,4 +1,6 @@
 """Moving elements: shapes, order, slices, joining and picking. Any dtype; gradients flow through float32."""
+import numpy as np
+
 from .. import _core
 from .._core import record
 from ..convert import index_tensor, to_array
@@ -15,7 +17,7 @@ def as_tensor(x):
 def reshape(x, *shape):
     """The same elements in another shape, sharing memory. One size may be -1."""
     x = as_tensor(x)
-    if len(shape) == 1 and not isinstance(shape[0], int):
+    if len(shape) == 1:
         shape = shape[0]
     return record(_core.reshape(x.array, shape), _reshape_grad, (x,), (x.array.shape,))
 
@@ -27,8 +29,8 @@ def _reshape_grad(node, dy):
 def permute(x, *dims):
     """Axis d of the result is axis dims[d] of x."""
     x = as_tensor(x)
-    if len(dims) == 1 and not isinstance(dims[0], int):
-        dims = dims[0]
+    if len(dims) == 1 and not hasattr(dims[0], "__index__"):
+        dims = tuple(dims[0])
     inverse = [0] * len(dims)
     y = _core.permute(x.array, dims)
     for d, axis in enumerate(dims):
@@ -117,9 +119,11 @@ def index(x, key):
 
 def _integer(k):
     try:
-        return k.__index__()
-    except AttributeError:
-        raise IndexError(f"integers, slices, None, ... and arrays are indices, not {type(k).__name__}") from None
+        if not isinstance(k, bool):
+            return k.__index__()
+    except (AttributeError, TypeError):  # TypeError: NumPy's bool
+        pass
+    raise IndexError(f"integers, slices, None, ... and arrays are indices, not {type(k).__name__}")
 
 
 def _mask_axes(k):
@@ -163,6 +167,8 @@ def concat(tensors, dim=0):
     if not tensors:
         raise ValueError("concat: nothing to join")
     first = tensors[0].array
+    if any(x.array.dtype != first.dtype for x in tensors):
+        raise TypeError(f"concat: dtypes {[x.array.dtype for x in tensors]} differ")
     if not -first.ndim <= dim < first.ndim:
         raise ValueError(f"concat: axis {dim} does not exist in shape {first.shape}")
     dim %= first.ndim
@@ -215,7 +221,7 @@ def split(x, split_size, dim=0):
     if not -len(shape) <= dim < len(shape):
         raise ValueError(f"split: axis {dim} does not exist in shape {shape}")
     n = shape[dim]
-    if isinstance(split_size, int):
+    if hasattr(split_size, "__index__") and not getattr(split_size, "ndim", 0):
         if split_size < 1:
             raise ValueError(f"split: pieces of {split_size}")
         sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
@@ -239,14 +245,14 @@ def pad(x, padding, value=0.0):
     for dim, (before, after) in enumerate(pairs):
         if before or after:
             sizes = y.shape[:dim] + (before + y.shape[dim] + after,) + y.shape[dim + 1:]
-            to = _core.full(sizes, value) if y.dtype == "float32" else _core.cast(_core.full(sizes, value), y.dtype)
+            to = _core.full(sizes, value) if y.dtype == "float32" else to_array(np.full(sizes, to_array(value, y.dtype)))
             _core.unslice(to, y, dim, before)
             y = to
     return record(y, _pad_grad, (x,), (shape, pairs))
 
 
 def _pairs(padding, shape):
-    if padding and isinstance(padding[0], int):
+    if len(padding) and hasattr(padding[0], "__index__") and not getattr(padding[0], "ndim", 0):
         if len(padding) % 2 or len(padding) > 2 * len(shape):
             raise ValueError(f"pad: {len(padding)} numbers are not pairs for the axes of shape {shape}")
         last = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]

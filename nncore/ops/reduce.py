@@ -2,6 +2,8 @@
 
 NumPy's names axis, keepdims and ddof work too.
 """
+import operator
+
 from .. import _core
 from .._core import BINARY, as_float, binary, record
 from .names import numpy_names
@@ -15,7 +17,7 @@ def _kept(shape, dim):
     """`shape` with the reduced axes as 1: the shape of the result, ready to broadcast."""
     if dim is None:
         return (1,) * len(shape)
-    dims = {d % len(shape) for d in ((dim,) if isinstance(dim, int) else dim)}
+    dims = {d % len(shape) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))}
     return tuple(1 if d in dims else n for d, n in enumerate(shape))
 
 
@@ -71,7 +73,9 @@ def _extreme_grad(node, dy):
 @numpy_names
 def var(x, dim=None, correction=1, keepdim=False):
     """y = the variance over axes: the sum of squared distances from the mean / (number of elements - correction)."""
-    x = as_float(x)
+    x, correction = as_float(x), operator.index(correction)
+    if abs(correction) > 2**31:
+        raise ValueError(f"var: correction {correction}")
     y = _core.var(x.array, dim, keepdim, correction)
     return record(y, _var_grad, (x,), (x.array, dim, correction))
 
