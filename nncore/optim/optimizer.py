@@ -8,6 +8,8 @@ A parameter without a gradient is not stepped, as in PyTorch: its momentum and i
 therefore cut into segments, at first one; where some of a segment's parameters have a gradient and others have none, it is
 cut for good, and every piece goes on with a count of its own.
 """
+import weakref
+
 from .. import _core
 from ..convert import to_array
 from ..tensor import Tensor
@@ -21,7 +23,9 @@ class ParameterGroup(dict):
     """A group's parameters and settings, as PyTorch's: group["lr"] = 0.1. A number set here is in force at once, also in a
     recorded step, as it is written to where the step reads it."""
 
-    check = None  # of the optimizer, once the group is built
+    @staticmethod
+    def optimizer():
+        """The optimizer, once the group is built: a weak reference, so that both die when they are no longer used."""
 
     def __setitem__(self, name, value):
         self.update({name: value})
@@ -29,11 +33,12 @@ class ParameterGroup(dict):
     def update(self, *values, **more):
         """Change settings together. ValueError or TypeError, and nothing changed, for values out of range."""
         values = dict(*values, **more)
-        if self.check is not None:
+        optimizer = self.optimizer()
+        if optimizer is not None:
             for name, value in values.items():
                 if name in self["switches"] and bool(value) != bool(self[name]):
                     raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
-            self.check({**self, **values})
+            optimizer.check({**self, **values})
         super().update(values)
         for segment in self.get("segments", ()):
             segment.write(self)
@@ -154,7 +159,7 @@ class Optimizer:
         self._move_in(group)
         group["segments"] = [Segment(group, self.layout, 0, len(offsets), _core.zeros(8, "float64"))]
         group["switches"] = self.switches
-        group.check = self.check
+        group.optimizer = weakref.ref(self)
 
     @staticmethod
     def _move_in(group):
