@@ -1,0 +1,26 @@
+from typing import Literal
+
+from nncore.tensor import Tensor, TensorLike
+
+Reduction = Literal["mean", "sum", "none"]
+
+def mse_loss(input: TensorLike, target: TensorLike, reduction: Reduction = "mean") -> Tensor: ...
+def l1_loss(input: TensorLike, target: TensorLike, reduction: Reduction = "mean") -> Tensor: ...
+def huber_loss(
+    input: TensorLike, target: TensorLike, reduction: Reduction = "mean", delta: float = 1.0
+) -> Tensor: ...
+def smooth_l1_loss(
+    input: TensorLike, target: TensorLike, reduction: Reduction = "mean", beta: float = 1.0
+) -> Tensor: ...
+def binary_cross_entropy(input: TensorLike, target: TensorLike, reduction: Reduction = "mean") -> Tensor: ...
+def binary_cross_entropy_with_logits(
+    input: TensorLike, target: TensorLike, reduction: Reduction = "mean", pos_weight: TensorLike | None = None
+) -> Tensor: ...
+def cross_entropy(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, ignore_index: int = -100,
+    reduction: Reduction = "mean", label_smoothing: float = 0.0
+) -> Tensor: ...
+def nll_loss(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, ignore_index: int = -100,
+    reduction: Reduction = "mean"
+) -> Tensor: ...
