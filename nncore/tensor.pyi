@@ -7,6 +7,9 @@ import numpy.typing as npt
 from nncore._core import TensorBase
 from nncore.random import Generator
 
+__all__ = ["Tensor", "Parameter", "tensor", "zeros", "ones", "full", "arange", "linspace", "eye", "zeros_like",
+           "ones_like", "rand", "randn", "randint", "randperm"]
+
 TensorLike: TypeAlias = TensorBase | npt.ArrayLike  # what ops convert to tensors
 DTypeLike: TypeAlias = str | npt.DTypeLike | None  # float32, int64, uint8 or bool
 Shape: TypeAlias = int | Sequence[int]
@@ -62,6 +65,7 @@ class Tensor(TensorBase):
     def astype(self, dtype: DTypeLike) -> Tensor: ...
 
     # operators
+    __array_ufunc__: None
     def __add__(self, y: TensorLike) -> Tensor: ...
     def __radd__(self, x: TensorLike) -> Tensor: ...
     def __sub__(self, y: TensorLike) -> Tensor: ...

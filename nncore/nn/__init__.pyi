@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, overload
 import numpy.typing as npt
 
 from nncore.losses import Reduction
-from nncore.ops import Activation as ActivationName
+from nncore.ops import _Activation
 from nncore.tensor import Parameter as Parameter, Tensor, TensorLike
 
 class Module:
@@ -44,11 +44,11 @@ class _Layer(Module):  # of one tensor
 class Linear(_Layer):
     in_features: int
     out_features: int
-    activation: ActivationName
+    activation: _Activation
     weight: Parameter
     bias: Parameter | None
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, activation: ActivationName = None
+        self, in_features: int, out_features: int, bias: bool = True, activation: _Activation = None
     ) -> None: ...
     def reset_parameters(self) -> None: ...
 
