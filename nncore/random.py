@@ -33,6 +33,7 @@ class Generator:
         return tuple(int(w) for w in self.state.numpy())
 
     def set_state(self, state):
+        """Go on from a state that get_state returned."""
         words = self.state.numpy()
         words[0], words[1] = state
 
