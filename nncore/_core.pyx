@@ -138,6 +138,7 @@ def build_flags():
 
 
 def threads_init(int affinity, int quota, int cores):
+    """Threads from what the machine allows; 0: unknown. nncore.threads decides and calls set_num_threads instead."""
     nn_threads_init(affinity, quota, cores)
 
 
@@ -154,6 +155,7 @@ def set_num_threads(int n):
 
 
 def has_openmp():
+    """Whether this was built with threads."""
     return bool(nn_has_openmp())
 
 
@@ -163,6 +165,7 @@ def memory_stats():
 
 
 def memory_reset_peak():
+    """Let the peak of memory_stats start again from what is in use."""
     nn_memory_reset_peak()
 
 
