@@ -309,10 +309,11 @@ static void check_philox(void)
     bool ok = true;
     for (int i = 0; i < 3; i++) {
         const uint32_t *v = known[i];
-        vul c[4] = {vulset(v[0]), vulset(v[1]), vulset(v[2]), vulset(v[3])};
-        philox(c, (uint64_t)v[5] << 32 | v[4]);
+        vul c[1][4] = {{vulset(v[0]), vulset(v[1]), vulset(v[2]), vulset(v[3])}};
+        random_keys keys = keys_of((uint64_t)v[5] << 32 | v[4]);
+        philox(c, 1, &keys);
         for (int j = 0; j < 4; j++)
-            for (int lane = 0; lane < VL / 2; lane++) ok &= (uint32_t)c[j][lane] == v[6 + j];
+            for (int lane = 0; lane < VL / 2; lane++) ok &= (uint32_t)c[0][j][lane] == v[6 + j];
     }
     check(ok, "philox, known answers", 0, 0);
 
@@ -320,9 +321,10 @@ static void check_philox(void)
     uint64_t group = 0x10000000, block = 16 * group + 5;
     uint32_t w[64];
     random_words(w, 0x0123456789abcdef, 77, (int64_t)group * 64, 64);
-    vul c[4] = {vulset(block), vulset(block >> 32), vulset(77), vulset(0)};
-    philox(c, 0x0123456789abcdef);
-    check(w[5] == (uint32_t)c[0][0] && w[53] == (uint32_t)c[3][0], "philox, layout", 0, 0);
+    vul c[1][4] = {{vulset(block), vulset(block >> 32), vulset(77), vulset(0)}};
+    random_keys keys = keys_of(0x0123456789abcdef);
+    philox(c, 1, &keys);
+    check(w[5] == (uint32_t)c[0][0][0] && w[53] == (uint32_t)c[0][3][0], "philox, layout", 0, 0);
 }
 
 static nn_view view(void *p, int64_t n)

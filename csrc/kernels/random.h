@@ -5,48 +5,65 @@
  * A block gives four words. Elements are in groups of 64 = 16 blocks x 4 words: element 64 g + 16 j + i is word j of block
  * 16 g + i. Vectors of 4, 8 and 16 lanes all run along i, so nothing is ever shuffled.
  */
-#define RANDOM_GROUP 64
+#define RANDOM_BLOCK 128    /* elements made at once: two groups */
+#define RANDOM_CHAINS (VL == 16 ? 4 : 2) /* vectors encrypted side by side: a round's latency is three times its work */
 
-/* One block in each lane's lower half. The words c[1] and c[3] may carry anything in the upper half. */
-INLINE void philox(vul c[4], uint64_t seed)
+/* The keys of the ten rounds. */
+typedef struct { uint64_t k[10][2]; } random_keys;
+
+INLINE random_keys keys_of(uint64_t seed)
 {
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    UNROLL for (int i = 0; i < 10; i++) {
-        vul p0 = vmul32(vulset(0xD2511F53), c[0]), p1 = vmul32(vulset(0xCD9E8D57), c[2]);
-        c[0] = (p1 >> 32) ^ c[1] ^ vulset(k0);
-        c[1] = p1;
-        c[2] = (p0 >> 32) ^ c[3] ^ vulset(k1);
-        c[3] = p0;
-        k0 += 0x9E3779B9;
-        k1 += 0xBB67AE85;
+    random_keys keys;
+    for (int i = 0; i < 10; i++) {
+        keys.k[i][0] = (uint32_t)seed + i * 0x9E3779B9u;
+        keys.k[i][1] = (uint32_t)(seed >> 32) + i * 0xBB67AE85u;
     }
+    return keys;
 }
 
-/* The 64 words of a group. */
-INLINE void random_group(uint32_t w[RANDOM_GROUP], uint64_t seed, uint64_t call, uint64_t group)
+/* Encrypts one counter in each lane's lower half. The words 1 and 3 may carry anything in the upper half. */
+INLINE void philox(vul c[][4], int chains, const random_keys *keys)
+{
+    UNROLL for (int round = 0; round < 10; round++)
+        UNROLL for (int i = 0; i < chains; i++) {
+            vul p0 = vmul32(vulset(0xD2511F53), c[i][0]), p1 = vmul32(vulset(0xCD9E8D57), c[i][2]);
+            c[i][0] = (p1 >> 32) ^ c[i][1] ^ vulset(keys->k[round][0]);
+            c[i][1] = p1;
+            c[i][2] = (p0 >> 32) ^ c[i][3] ^ vulset(keys->k[round][1]);
+            c[i][3] = p0;
+        }
+}
+
+/* The words of the elements from `first` on. Even and odd blocks are encrypted apart: a product needs 64 bits. */
+INLINE void random_block(uint32_t w[RANDOM_BLOCK], const random_keys *keys, uint64_t call, uint64_t first)
 {
     const vul lanes = VUL_IOTA;
-    for (int i = 0; i < 16; i += VL) {
-        vul even[4], odd[4];
-        even[0] = vulset(16 * group + i) + 2 * lanes;
-        even[1] = vulset((16 * group) >> 32);
-        even[2] = vulset(call);
-        even[3] = vulset(call >> 32);
-        memcpy(odd, even, sizeof odd);
-        odd[0] += 1;
-        philox(even, seed);
-        philox(odd, seed);
-        UNROLL for (int j = 0; j < 4; j++)
-            vstore((float *)w + 16 * j + i, (vf)((even[j] & 0xffffffff) | (odd[j] << 32)));
+    for (int i = 0; i < 32; i += VL * RANDOM_CHAINS / 2) {
+        vul c[RANDOM_CHAINS][4];
+        UNROLL for (int n = 0; n < RANDOM_CHAINS; n++) {
+            uint64_t block = first / 4 + i + n / 2 * VL + n % 2;
+            c[n][0] = vulset(block) + 2 * lanes;
+            c[n][1] = vulset(block >> 32);
+            c[n][2] = vulset(call);
+            c[n][3] = vulset(call >> 32);
+        }
+        philox(c, RANDOM_CHAINS, keys);
+        UNROLL for (int n = 0; n < RANDOM_CHAINS; n += 2) {
+            int block = i + n / 2 * VL;
+            UNROLL for (int j = 0; j < 4; j++)
+                vstore((float *)w + block / 16 * 64 + 16 * j + block % 16,
+                       (vf)((c[n][j] & 0xffffffff) | (c[n + 1][j] << 32)));
+        }
     }
 }
 
 static void random_words(uint32_t *w, uint64_t seed, uint64_t call, int64_t first, int64_t n)
 {
-    uint32_t t[RANDOM_GROUP];
-    for (int64_t i = 0; i < n; i += RANDOM_GROUP) {
-        random_group(t, seed, call, (uint64_t)(first + i) / RANDOM_GROUP);
-        memcpy(w + i, t, sizeof *t * (n - i < RANDOM_GROUP ? n - i : RANDOM_GROUP));
+    const random_keys keys = keys_of(seed);
+    uint32_t t[RANDOM_BLOCK];
+    for (int64_t i = 0; i < n; i += RANDOM_BLOCK) {
+        random_block(t, &keys, call, (uint64_t)(first + i));
+        memcpy(w + i, t, sizeof *t * (n - i < RANDOM_BLOCK ? n - i : RANDOM_BLOCK));
     }
 }
 
@@ -55,10 +72,11 @@ static void random_dropout(float *y, const float *x, float scale, uint32_t dropp
                            int64_t first, int64_t n)
 {
     const vi sign = viset(INT32_MIN), least = viset((int32_t)dropped) ^ sign;
-    uint32_t t[RANDOM_GROUP];
-    for (int64_t i = 0; i < n; i += RANDOM_GROUP) {
-        random_group(t, seed, call, (uint64_t)(first + i) / RANDOM_GROUP);
-        for (int64_t j = 0; j < RANDOM_GROUP && i + j < n; j += VL) {
+    const random_keys keys = keys_of(seed);
+    uint32_t t[RANDOM_BLOCK];
+    for (int64_t i = 0; i < n; i += RANDOM_BLOCK) {
+        random_block(t, &keys, call, (uint64_t)(first + i));
+        for (int64_t j = 0; j < RANDOM_BLOCK && i + j < n; j += VL) {
             vi keep = (viload((int32_t *)t + j) ^ sign) >= least;
             vf r = vload(x + i + j) * vsel(keep, vset(scale), vset(0));
             if (i + j + VL <= n) vstore(y + i + j, r);
@@ -71,10 +89,11 @@ static void random_dropout(float *y, const float *x, float scale, uint32_t dropp
 static void random_uniform(float *y, float low, float range, float last, uint64_t seed, uint64_t call, int64_t first,
                            int64_t n)
 {
-    uint32_t t[RANDOM_GROUP];
-    for (int64_t i = 0; i < n; i += RANDOM_GROUP) {
-        random_group(t, seed, call, (uint64_t)(first + i) / RANDOM_GROUP);
-        for (int64_t j = 0; j < RANDOM_GROUP && i + j < n; j += VL) {
+    const random_keys keys = keys_of(seed);
+    uint32_t t[RANDOM_BLOCK];
+    for (int64_t i = 0; i < n; i += RANDOM_BLOCK) {
+        random_block(t, &keys, call, (uint64_t)(first + i));
+        for (int64_t j = 0; j < RANDOM_BLOCK && i + j < n; j += VL) {
             vf u = vfromi((vi)((vu)viload((int32_t *)t + j) >> 8)) * vset(0x1p-24f);
             vf r = vatmost(vset(low) + vrounded(vset(range) * u), last);
             if (i + j + VL <= n) vstore(y + i + j, r);
@@ -87,11 +106,12 @@ static void random_uniform(float *y, float low, float range, float last, uint64_
  * beyond lie 3e-11 of a normal distribution. Equal on all instruction sets up to rounding. */
 static void random_normal(float *y, float mean, float deviation, uint64_t seed, uint64_t call, int64_t first, int64_t n)
 {
-    uint32_t t[RANDOM_GROUP];
-    float r[RANDOM_GROUP];
-    for (int64_t i = 0; i < n; i += RANDOM_GROUP) {
-        random_group(t, seed, call, (uint64_t)(first + i) / RANDOM_GROUP);
-        for (int j = 0; j < RANDOM_GROUP; j += 32)
+    const random_keys keys = keys_of(seed);
+    uint32_t t[RANDOM_BLOCK];
+    float r[RANDOM_BLOCK];
+    for (int64_t i = 0; i < n; i += RANDOM_BLOCK) {
+        random_block(t, &keys, call, (uint64_t)(first + i));
+        for (int j = 0; j < RANDOM_BLOCK; j += 32)
             for (int v = j; v < j + 16; v += VL) {
                 vf u = (vfromi((vi)((vu)viload((int32_t *)t + v) >> 1)) + vset(0.5f)) * vset(0x1p-31f), cosine;
                 vf radius = vsqrt(vset(-2) * v_log(u)) * vset(deviation);
@@ -99,6 +119,6 @@ static void random_normal(float *y, float mean, float deviation, uint64_t seed, 
                 vstore(r + v, radius * sine + vset(mean));
                 vstore(r + v + 16, radius * cosine + vset(mean));
             }
-        memcpy(y + i, r, sizeof *r * (n - i < RANDOM_GROUP ? n - i : RANDOM_GROUP));
+        memcpy(y + i, r, sizeof *r * (n - i < RANDOM_BLOCK ? n - i : RANDOM_BLOCK));
     }
 }
