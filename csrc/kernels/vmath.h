@@ -81,11 +81,12 @@ INLINE vf v_silu(vf x)
     vf c = vatleast(vatmost(x, 80), -93.5f);
     return c / v_sigmoid_denominator(c, vset(0)) * vset(V_SIGMOID_ONE) + (vatleast(x, 80) - vset(80));
 }
-/* 1/2 + O(x), O odd; at -t = -|x|, with s = sigmoid(-t), it is s - t s (1 - s). Absolute error below 2^-22. */
+/* With s = sigmoid(t): s + t s (1 - s) at t = -|x|, one minus that at |x|. Absolute error below 2^-22. */
 INLINE vf v_silu_grad(vf x)
 {
     vf t = vatleast(-vabs(x), -93.5f), s = vset(V_SIGMOID_ONE) / v_sigmoid_denominator(t, vset(0));
-    return vset(0.5f) + vcopysign(vset(0.5f) - (s + t * (s - s * s)), x);
+    vf y = s * ((t + vset(1)) - t * s);
+    return vless(x, vset(0), y, vset(1) - y);
 }
 
 /* Small |x|: an odd polynomial. Else 1 - 2 / (e^2|x| + 1), where the quotient's error shrinks. */
@@ -193,14 +194,19 @@ static const float v_gelu_tail[9][8] = {
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
 {
-    vf t = vatmost(vabs(x), 13.24f), square = t * t, square_low = vmul_error(t, t, square);
-    vf k, q = v_expm1_reduced(v_reduce(vset(-0.5f) * square, &k) - vset(0.5f) * square_low);
+    vf t = vatmost(vabs(x), 13.24f), h = vset(-0.5f) * t, z = h * t, z_low = vmul_error(h, t, z);
+    vf k = z * vset(V_LOG2E) + vset(V_MAGIC), n = k - vset(V_MAGIC);
+    vf q = v_expm1_reduced((z - n * vset(V_LN2_HIGH)) + (z_low - n * vset(V_LN2_LOW)));
 
-    vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y), low;
+    vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y);
     UNROLL for (int i = V_GELU_DEGREE; i > 1; i--) p = p * d + V_GELU_LOOKUP(i, y);
-    vf w = vfma_low(p, d, V_GELU_LOOKUP(1, y), &low);
+#if VL == 16 /* in narrow intervals p * d is small, and so is what its rounding adds */
+    vf w = p * d + V_GELU_LOOKUP(1, y), e = w * q + w;
+#else
+    vf low, w = vfma_low(p, d, V_GELU_LOOKUP(1, y), &low), e = (w * q + low) + w;
+#endif
     vf ramp = vless(x, vset(0x1p-125f), vset(0), x); /* below, x and x / 2 would be on two sides of the least normal */
-    return ramp - ((w * q + low) + w) * vpow2(k, 0);
+    return ramp - e * vpow2(k, 0);
 }
 
 /* 1/2 + O(x), O odd: polynomials of degree 7 around the multiples of 13/16. Absolute error below 2^-22. */
@@ -239,14 +245,14 @@ INLINE vf v_gelu_tanh(vf x)
     vf y = c / v_sigmoid_denominator(vatleast(vatmost(z, 80), -93.5f), z_low) * vset(V_SIGMOID_ONE);
     return y + (vatleast(x, 12) - vset(12));
 }
-/* As silu's: s - t s (1 - s) z'(t) with s = sigmoid(-z(t)). Absolute error below 2^-22. */
+/* As silu's: s + t z'(t) s (1 - s) with s = sigmoid(z(t)). Absolute error below 2^-22. */
 INLINE vf v_gelu_tanh_grad(vf x)
 {
     const float a = (float)(V_GELU_A + (double)V_GELU_A_LOW);
     vf t = vatleast(-vabs(x), -8), square = t * t, z = t * (square * vset(V_GELU_B) + vset(a));
     vf s = vset(V_SIGMOID_ONE) / v_sigmoid_denominator(z, vset(0));
-    vf slope = t * (square * vset(3 * V_GELU_B) + vset(a));
-    return vset(0.5f) + vcopysign(vset(0.5f) - (s + slope * (s - s * s)), x);
+    vf slope = t * (square * vset(3 * V_GELU_B) + vset(a)), y = s * ((slope + vset(1)) - slope * s);
+    return vless(x, vset(0), y, vset(1) - y);
 }
 
 /* ---- power ---- */
