@@ -9,6 +9,7 @@
 
 typedef struct {
     const nn_call *c;
+    const float *x;  /* dropout: what goes in */
     uint64_t key[2]; /* seed, call */
     int64_t n;
     float a, b, last;
@@ -39,11 +40,12 @@ static void dropout_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
     stream *s = arg;
-    const float *x = (const float *)s->c->v[s->c->nout].p + task * NN_CHUNK; /* x or dy: the first input */
-    nn_k->random_dropout(at(s, 0, task), x, s->a, s->dropped, s->key[0], s->key[1], task * NN_CHUNK, length(s, task));
+    int64_t first = task * NN_CHUNK;
+    nn_k->random_dropout(at(s, 0, task), s->x + first, s->a, s->dropped, s->key[0], s->key[1], first, length(s, task));
 }
-static int dropout(stream *s, float p)
+static int dropout(stream *s, const nn_view *x, float p)
 {
+    s->x = (const float *)x->p;
     s->a = p < 1 ? 1 / (1 - p) : 0;
     s->dropped = p < 1 ? (uint32_t)(p * 0x1p32) : 0;
     return run(s, dropout_task, 0.25);
@@ -55,13 +57,13 @@ int nn_op_dropout(const nn_call *c)
     uint64_t *key = (uint64_t *)c->v[1].p;
     key[0] = s.key[0];
     key[1] = s.key[1];
-    return dropout(&s, c->a.f[0]);
+    return dropout(&s, &c->v[2], c->a.f[0]);
 }
 int nn_op_dropout_grad(const nn_call *c)
 {
     const uint64_t *key = (const uint64_t *)c->v[2].p;
     stream s = {.c = c, .n = nn_count(&c->v[0]), .key = {key[0], key[1]}};
-    return dropout(&s, c->a.f[0]);
+    return dropout(&s, &c->v[1], c->a.f[0]);
 }
 
 static void uniform_task(void *arg, int64_t task, int worker)
@@ -70,7 +72,7 @@ static void uniform_task(void *arg, int64_t task, int worker)
     stream *s = arg;
     nn_k->random_uniform(at(s, 0, task), s->a, s->b, s->last, s->key[0], s->key[1], task * NN_CHUNK, length(s, task));
 }
-/* low + (high - low) u, and never `high` itself, to which that may round. */
+/* low + (high - low) u, and never `high` itself, to which that may round. high - low must be finite. */
 int nn_op_uniform(const nn_call *c)
 {
     float low = c->a.f[0], high = c->a.f[1];

@@ -277,14 +277,14 @@ INLINE vi vroundi(vf a) { return __builtin_convertvector(vround(a), vi); }
 /* The same in the form k = a + V_MAGIC: the integer n stands in the low bits of k, and k - V_MAGIC is n as a float. */
 #define V_MAGIC 0x1.8p23f
 /* 2^(n + bias) for such a k; the exponent must be in -126 .. 127. */
-INLINE vf vpow2(vf k, int bias) { return (vf)(((vi)k << 23) + viset((127 + bias) << 23)); }
+INLINE vf vpow2(vf k, int bias) { return (vf)(((vu)k << 23) + (vu)viset((127 + bias) << 23)); }
 /* a * 2^n for such a k, |n| < 250: rounds once, overflows to infinity and underflows as IEEE 754 says. */
 INLINE vf vldexp(vf a, vf k)
 {
 #if VL == 16
     return (vf)_mm512_scalef_ps((__m512)a, (__m512)(k - vset(V_MAGIC)));
 #else
-    vi half = (vi)k >> 1, rest = (vi)k - half;
+    vi half = (vi)k >> 1, rest = (vi)((vu)k - (vu)half);
     return a * vpow2((vf)half, 0) * vpow2((vf)rest, 0);
 #endif
 }
@@ -297,11 +297,11 @@ INLINE vf vsplit(vf x, vf *e)
     *e = (vf)_mm512_mask_add_ps(g, _mm512_cmp_ps_mask(m, _mm512_set1_ps(1), _CMP_LT_OQ), g, _mm512_set1_ps(1));
     return (vf)m;
 #else
-    vi t = (vi)x - viset(0x3f400000), top = t & viset((int32_t)0xff800000);
+    vi t = (vi)((vu)x - (vu)viset(0x3f400000)), top = t & viset((int32_t)0xff800000);
     vf special = vsel(x < vset(0x1p-126f), vsel(x < vset(0), vset(NAN), vset(-INFINITY)), x);
     vi ordinary = (x >= vset(0x1p-126f)) & (x < vset(INFINITY));
     *e = vsel(ordinary, vfromi(t >> 23), special);
-    return (vf)((vi)x - top);
+    return (vf)((vu)x - (vu)top);
 #endif
 }
 

@@ -289,7 +289,7 @@ INLINE vf v_pow(vf x, vf y)
     vi n = __builtin_convertvector(vsel(large, vset(0), y), vi), whole = large | (vfromi(n) == y);
     vi one = (y == vset(0)) | (x == vset(1)) | ((t == vset(1)) & (y == y));
     r = vsel(one, vset(1), r);
-    r = (vf)((vi)r | ((vi)x & ~large & (n << 31) & whole));
+    r = (vf)((vi)r | ((vi)x & ~large & (vi)((vu)n << 31) & whole));
     return vsel((x < vset(0)) & (t < vset(INFINITY)) & ~whole & (y == y), vset(NAN), r);
 }
 
@@ -329,8 +329,9 @@ INLINE vf v_sincos_turns(vf x, vf *cosine)
     vf quarter = x * vset(4), k = quarter + vset(V_MAGIC), f = quarter - (k - vset(V_MAGIC)), y = f * f;
     vf s = f * V_POLY(y, 0x1.921fb6p+0f, -0x1.4abbecp-1f, 0x1.466b20p-4f, -0x1.2f5982p-8f);
     vf c = vset(1) + y * V_POLY(y, -0x1.3bd3ccp+0f, 0x1.03c1b0p-2f, -0x1.55b2b6p-6f, 0x1.d4f7eep-11f);
-    vi n = (vi)k, odd = -(n & 1);
-    *cosine = (vf)((vi)vsel(odd, s, c) ^ (((n + 1) << 30) & V_SIGN_BIT));
-    return (vf)((vi)vsel(odd, c, s) ^ ((n << 30) & V_SIGN_BIT));
+    vu n = (vu)k;
+    vi odd = -(vi)(n & 1);
+    *cosine = (vf)((vu)vsel(odd, s, c) ^ (((n + 1) << 30) & (vu)V_SIGN_BIT));
+    return (vf)((vu)vsel(odd, c, s) ^ ((n << 30) & (vu)V_SIGN_BIT));
 }
 #endif
