@@ -207,6 +207,17 @@ INLINE vf vatleast(vf a, float least)
 #endif
 }
 
+/* a, rounded to float32 here: keeps a product from being contracted into an FMA, where its rounded value is meant. */
+INLINE vf vrounded(vf a)
+{
+#if defined(__aarch64__)
+    __asm__("" : "+w"(a));
+#elif defined(__x86_64__)
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
 /* a * b - product without rounding, where product = a * b rounded: an FMA, or Dekker's (1971) splitting into halves, which
  * gives 0 where the halves' products would underflow and is for |a|, |b| < 2^100. */
 INLINE vf vmul_error(vf a, vf b, vf product)
@@ -237,20 +248,10 @@ INLINE vf vfma_low(vf a, vf b, vf c, vf *low)
     vf r = (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
     *low = (vf)vfmaq_f32((float32x4_t)(c - r), (float32x4_t)a, (float32x4_t)b);
 #else
-    vf p = a * b, r = p + c;
+    vf p = vrounded(a * b), r = p + c;
     *low = ((c - r) + p) + vmul_error(a, b, p);
 #endif
     return r;
-}
-/* a, rounded to float32 here: keeps a product from being contracted into an FMA, so all instruction sets agree. */
-INLINE vf vrounded(vf a)
-{
-#if defined(__aarch64__)
-    __asm__("" : "+w"(a));
-#elif defined(__x86_64__)
-    __asm__("" : "+v"(a));
-#endif
-    return a;
 }
 
 /* table[index mod 8] in every lane. */

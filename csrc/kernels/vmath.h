@@ -194,7 +194,7 @@ static const float v_gelu_tail[9][8] = {
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
 {
-    vf t = vatmost(vabs(x), 13.24f), h = vset(-0.5f) * t, z = h * t, z_low = vmul_error(h, t, z);
+    vf t = vatmost(vabs(x), 13.24f), h = vset(-0.5f) * t, z = vrounded(h * t), z_low = vmul_error(h, t, z);
     vf k = z * vset(V_LOG2E) + vset(V_MAGIC), n = k - vset(V_MAGIC);
     vf q = v_expm1_reduced((z - n * vset(V_LN2_HIGH)) + (z_low - n * vset(V_LN2_LOW)));
 
