@@ -5,7 +5,7 @@ import numpy as np
 
 from . import _core, ops
 from .convert import convert_array, dtype_name, float_tensor, to_array
-from .ops.move import index
+from .ops.index import index
 from .random import default_generator
 
 __all__ = ["Tensor", "Parameter", "tensor", "zeros", "ones", "full", "arange", "linspace", "eye", "zeros_like",

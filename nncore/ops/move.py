@@ -6,7 +6,7 @@ from .._core import record
 from ..convert import index_tensor, to_array
 from .names import numpy_names
 
-__all__ = ["reshape", "permute", "transpose", "slice_axis", "index", "concat", "stack", "split", "pad", "take"]
+__all__ = ["reshape", "permute", "transpose", "slice_axis", "concat", "stack", "split", "pad", "take"]
 
 
 def as_tensor(x):
@@ -68,85 +68,6 @@ def _slice_grad(node, dy):
     node.give(0, dx)
 
 
-def index(x, key):
-    """x[key]: integers, slices with any step, None, ..., and one array of integers or a mask of bools."""
-    x = as_tensor(x)
-    keys = list(key) if isinstance(key, tuple) else [key]
-    shape = x.array.shape
-    arrays = [isinstance(k, (list, _core.TensorBase)) or hasattr(k, "dtype") and getattr(k, "ndim", 0) > 0 for k in keys]
-    consumed = 0
-    for k, array in zip(keys, arrays):
-        if array:
-            consumed += _mask_axes(k)
-        elif k is not None and k is not Ellipsis:
-            consumed += 1
-    if consumed > len(shape):
-        raise IndexError(f"{consumed} indices for a tensor of shape {shape}")
-    dots = [i for i, k in enumerate(keys) if k is Ellipsis]
-    if len(dots) > 1:
-        raise IndexError("an index can have only one ellipsis")
-    at = dots[0] if dots else len(keys)
-    full = [slice(None)] * (len(shape) - consumed)
-    keys[at:at + 1] = full
-    arrays[at:at + 1] = [False] * len(full)
-    if sum(arrays) > 1:
-        raise IndexError("one array of indices at a time is supported; use take() or x.numpy()")
-
-    dim, final = 0, []  # dim: axis of x in work; final: the result's shape, where None removes an axis
-    for k, array in zip(keys, arrays):
-        if k is None:
-            final.append(1)
-        elif array:
-            x, sizes, used = _pick(x, k, dim)
-            final.extend(sizes)
-            dim += used
-        elif isinstance(k, slice):
-            n = x.array.shape[dim]
-            start, stop, step = k.indices(n)
-            count = len(range(start, stop, step))
-            if count != n or step != 1:
-                x = slice_axis(x, dim, start if count else 0, step, count)
-            final.append(count)
-            dim += 1
-        else:
-            n, i = x.array.shape[dim], _integer(k)
-            if not -n <= i < n:
-                raise IndexError(f"index {i} is out of range for axis {dim} of shape {x.array.shape}")
-            x = slice_axis(x, dim, i % n, 1, 1)
-            dim += 1
-    return x if tuple(final) == x.array.shape else reshape(x, final)
-
-
-def _integer(k):
-    try:
-        if not isinstance(k, bool):
-            return k.__index__()
-    except (AttributeError, TypeError):  # TypeError: NumPy's bool
-        pass
-    raise IndexError(f"integers, slices, None, ... and arrays are indices, not {type(k).__name__}")
-
-
-def _mask_axes(k):
-    """How many axes an array of indices stands for: one, or as many as a mask has."""
-    array = as_tensor(k).array
-    return array.ndim if array.dtype == "bool" else 1
-
-
-def _pick(x, k, dim):
-    """x picked by an array of indices or a mask at axis dim: (result, sizes in the place of the axis, axes of the result)."""
-    k = as_tensor(k)
-    if k.array.dtype == "bool":
-        shape = x.array.shape
-        n = k.array.ndim
-        if k.array.shape != shape[dim:dim + n]:
-            raise IndexError(f"a mask of shape {k.array.shape} does not fit axes {dim}.. of shape {shape}")
-        if n != 1:
-            x = reshape(x, shape[:dim] + (-1,) + shape[dim + n:])
-        k = _core.make_tensor(to_array(k.array.numpy().reshape(-1).nonzero()[0]))
-    y = take(x, k, dim)
-    return y, k.array.shape, k.array.ndim
-
-
 @numpy_names
 def take(x, indices, dim=0):
     """y = x with an axis replaced by the rows that an array of integers names; negative ones count from the end."""
@@ -176,15 +97,12 @@ def concat(tensors, dim=0):
     if any(s[:dim] + s[dim + 1:] != first.shape[:dim] + first.shape[dim + 1:] for s in shapes):
         raise ValueError(f"concat: shapes {shapes} differ in more than axis {dim}")
     sizes = [s[dim] for s in shapes]
-    y = _core.empty(first.shape[:dim] + (_sum(sizes),) + first.shape[dim + 1:], first.dtype)
+    y = _core.empty(first.shape[:dim] + (sum(sizes),) + first.shape[dim + 1:], first.dtype)
     start = 0
     for x, size in zip(tensors, sizes):
         _core.unslice(y, x.array, dim, start)
         start += size
     return record(y, _concat_grad, tuple(tensors), (dim, tuple(sizes)))
-
-
-_sum = sum
 
 
 def _concat_grad(node, dy):
@@ -227,9 +145,9 @@ def split(x, split_size, dim=0):
         sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
     else:
         sizes = list(split_size)
-        if _sum(sizes) != n or min(sizes, default=0) < 0:
+        if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ValueError(f"split: sizes {sizes} do not add up to {n}, the size of axis {dim} of shape {shape}")
-    starts = [_sum(sizes[:i]) for i in range(len(sizes))]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(slice_axis(x, dim, start, 1, size) for start, size in zip(starts, sizes))
 
 

@@ -1,0 +1,51 @@
+"""x[i, j] with several arrays of integers, against NumPy; and its gradient, which adds up where an element is picked twice."""
+import numpy as np
+import pytest
+
+import nncore
+
+KEYS = {
+    "one for each row": (np.arange(3), np.array([0, 1, 2])),
+    "lists, negative": ([0, 2], [-1, -5]),
+    "broadcast": (np.array([[0], [2]]), np.array([1, -1, 0])),
+    "behind a slice": (slice(1, None), [0, 3, 1], [2, -1, 2]),
+    "behind an integer": (1, [0, 1], [2, 3]),
+    "all axes": ([0, 1], [0, 1], [1, 1]),
+    "none picked": (np.zeros(0, int), np.zeros(0, int)),
+    "new axis and dots": (None, [0, 1], [1, 2], ...),
+    "before a slice": ([0, 0, 2], [1, 1, 3], slice(None, None, -2)),
+}
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_as_numpy(key):
+    a = np.arange(60, dtype="f4").reshape(3, 4, 5)
+    x = nncore.tensor(a, requires_grad=True)
+    y = x[key]
+    assert y.shape == a[key].shape and (y.numpy() == a[key]).all()
+    weights = np.arange(1, y.size + 1, dtype="f4").reshape(y.shape)
+    (y * weights).sum().backward()
+    expected = np.zeros_like(a)
+    np.add.at(expected, key, weights)
+    assert (x.grad.numpy() == expected).all()
+
+
+def test_range_and_labels_as_in_q_learning():
+    q = nncore.tensor(np.arange(12, dtype="f4").reshape(4, 3), requires_grad=True)
+    actions = nncore.tensor([2, 0, 1, 1])
+    assert q[range(4), actions].tolist() == [2, 3, 7, 10]
+
+
+@pytest.mark.parametrize("key, message", [
+    (([0, 5], [0, 0]), r"index 5 is out of range for axis 0 of shape \(3, 4\)"),
+    (([0, 1], [0, 1, 2]), "do not broadcast"),
+    (([0], [True, False, True, False]), "mask"),
+])
+def test_errors(key, message):
+    with pytest.raises(IndexError, match=message):
+        nncore.zeros(3, 4)[key]
+
+
+def test_arrays_apart_are_refused():
+    with pytest.raises(IndexError, match="side by side"):
+        nncore.zeros(3, 4, 5)[[0, 1], :, [0, 1]]
