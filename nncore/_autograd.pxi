@@ -288,19 +288,24 @@ cdef class Node:
         """The parents: Nodes, leaf tensors, or None."""
         return self.parents
 
+    @cython.boundscheck(True)
     def needs(self, Py_ssize_t i):
         """Whether input i wants a gradient."""
         return self.parents[i] is not None
 
+    @cython.boundscheck(True)
     def shape_of(self, Py_ssize_t i):
         """The shape of input i, which wants a gradient."""
         return shape_of(parent_shape(self.parents[i]))
 
+    @cython.boundscheck(True)
     def give(self, Py_ssize_t i, Array g):
         """Hand input i its gradient. It is summed over axes that were broadcast."""
         cdef object p = self.parents[i]
         if p is None:
             return
+        if g.v.dtype != NN_F32:
+            need_float(g, "backward")
         if not same_shape(&g.v, parent_shape(p)):
             g = sum_to(g, parent_shape(p))
         if type(p) is Node:
@@ -308,6 +313,7 @@ cdef class Node:
         else:
             leaf_give(<TensorBase>p, g)
 
+    @cython.boundscheck(True)
     def give_product(self, Py_ssize_t i, Array a, Array b, bint ta=False, bint tb=False):
         """give(i, op(a) @ op(b)), added where it is wanted by the product itself. Leading axes count as rows."""
         cdef object p = self.parents[i]
@@ -321,6 +327,7 @@ cdef class Node:
             take_back(p, accumulate)
             raise
 
+    @cython.boundscheck(True)
     def give_sum(self, Py_ssize_t i, Array g):
         """give(i, g summed over all axes but the last), added where it is wanted by the sum itself."""
         cdef object p = self.parents[i]
@@ -346,20 +353,22 @@ cdef inline const nn_view *parent_shape(object p):
 cdef Array target(object p, list queue, bint *accumulate):
     cdef Node node
     cdef TensorBase leaf
+    cdef Array buffer
     if type(p) is Node:
         node = <Node>p
         if node.pending is None:
-            node.pending = allocate(&node.shape)
-            node.pending_owned = True
+            buffer = allocate(&node.shape)
             push(queue, node)
+            node.pending = buffer
+            node.pending_owned = True
             accumulate[0] = False
         else:
+            if node.queue is not queue:
+                entangled()
             if not node.pending_owned:
                 node.pending = copy_of(node.pending)
                 node.pending_owned = True
             accumulate[0] = True
-            if node.queue is not queue:
-                entangled()
         return node.pending
     leaf = <TensorBase>p
     accumulate[0] = leaf.has_grad
@@ -386,9 +395,9 @@ cdef entangled():
 
 cdef node_give(Node node, Array g, list queue):
     if node.pending is None:
+        push(queue, node)
         node.pending = g
         node.pending_owned = False
-        push(queue, node)
     elif node.queue is not queue:
         entangled()
     elif node.pending_owned:

@@ -334,14 +334,15 @@ cdef int sum_rows(Array to, Array g, bint accumulate) except -1:
 # g summed over the axes that were broadcast from `shape`.
 cdef Array sum_to(Array g, const nn_view *shape):
     cdef int mask = 0, d, lead = g.v.nd - shape.nd
+    cdef bint fits = lead >= 0
     for d in range(g.v.nd):
-        if d < lead or (shape.n[d - lead] == 1 and g.v.n[d] != 1):
+        if d < lead or (lead >= 0 and shape.n[d - lead] == 1 and g.v.n[d] != 1):
             mask |= 1 << d
-    cdef Array y = call_reduce(NN_SUM, g, mask, True, "sum")
-    for d in range(g.v.nd):
-        if lead < 0 or (d >= lead and y.v.n[d] != shape.n[d - lead]):
-            raise ValueError(f"backward: a gradient of shape {g.shape} does not fit a tensor of shape {shape_of(shape)}")
-    return view(y, shape, 0)
+        elif lead >= 0 and g.v.n[d] != shape.n[d - lead]:
+            fits = False
+    if not fits:
+        raise ValueError(f"backward: a gradient of shape {g.shape} does not fit a tensor of shape {shape_of(shape)}")
+    return view(call_reduce(NN_SUM, g, mask, True, "sum"), shape, 0)
 
 
 cdef int call_norm(Array y, list arrays) except -1:
