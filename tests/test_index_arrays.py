@@ -6,7 +6,7 @@ import nncore
 
 KEYS = {
     "one for each row": (np.arange(3), np.array([0, 1, 2])),
-    "lists, negative": ([0, 2], [-1, -5]),
+    "lists, negative": ([0, 2], [-1, -4]),
     "broadcast": (np.array([[0], [2]]), np.array([1, -1, 0])),
     "behind a slice": (slice(1, None), [0, 3, 1], [2, -1, 2]),
     "behind an integer": (1, [0, 1], [2, 3]),
