@@ -37,7 +37,8 @@ def test_vmath(isa, tmp_path):
     program = tmp_path / "vmath_test"
     sources = [str(ROOT / "tests" / "vmath_test.c"), str(ROOT / "csrc" / "random.c")]
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, *FLAGS, *SETS[isa], f"-I{ROOT / 'csrc'}", *sources, "-o", str(program), "-lm"], check=True)
+    flags = [*FLAGS, *SETS[isa], f"-I{ROOT / 'csrc'}"]
+    subprocess.run([*compiler, *flags, *sources, "-o", str(program), "-lm"], check=True)
     result = subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "0 failures" in result.stdout

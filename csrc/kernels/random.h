@@ -1,9 +1,9 @@
-/* Random numbers: Philox4x32-10 (Salmon, Moraes, Dror and Shaw, 2011), a block cipher of a counter. Key: the seed. Counter:
- * the number of a block and the number of the call, 64 bits each. So every element of every call has its own number, the
- * same for all instruction sets and however the work is cut.
+/* Random numbers: Philox4x32-10 (Salmon, Moraes, Dror and Shaw, 2011), a block cipher of a counter. Key: the seed.
+ * Counter: the number of a block and the number of the call, 64 bits each. So every element of every call has its own
+ * number, the same for all instruction sets and however the work is cut.
  *
- * A block gives four words. Elements are in groups of 64 = 16 blocks x 4 words: element 64 g + 16 j + i is word j of block
- * 16 g + i. Vectors of 4, 8 and 16 lanes all run along i, so nothing is ever shuffled.
+ * A block gives four words. Elements are in groups of 64 = 16 blocks x 4 words: element 64 g + 16 j + i is word j of
+ * block 16 g + i. Vectors of 4, 8 and 16 lanes all run along i, so nothing is ever shuffled.
  */
 #define RANDOM_BLOCK 128    /* elements made at once: two groups */
 #define RANDOM_CHAINS (VL == 16 ? 4 : 2) /* vectors encrypted side by side: a round's latency is three times its work */
@@ -102,8 +102,8 @@ static void random_uniform(float *y, float low, float range, float last, uint64_
     }
 }
 
-/* Box and Muller (1958): two words give two numbers. The radius comes from 31 bits, so |y - mean| goes to 6.66 deviations;
- * beyond lie 3e-11 of a normal distribution. Equal on all instruction sets up to rounding. */
+/* Box and Muller (1958): two words give two numbers. The radius comes from 31 bits, so |y - mean| goes to 6.66
+ * deviations; beyond lie 3e-11 of a normal distribution. Equal on all instruction sets up to rounding. */
 static void random_normal(float *y, float mean, float deviation, uint64_t seed, uint64_t call, int64_t first, int64_t n)
 {
     const random_keys keys = keys_of(seed);

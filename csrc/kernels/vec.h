@@ -1,10 +1,11 @@
 /* Vectors of VL floats: the only file that knows intrinsics. VL is set by kernels/isa/<isa>.c.
  *
- * Arithmetic and comparison use GNU vector operators directly (a * b + c contracts to an FMA where there is one). What C
- * has no operator for is here. Comparisons give vi masks of 0 / -1. NaN: vmax and vmin return NaN if either side is NaN.
+ * Arithmetic and comparison use GNU vector operators directly (a * b + c contracts to an FMA where there is one).
+ * What C has no operator for is here. Comparisons give vi masks of 0 / -1. NaN: vmax and vmin return NaN if either
+ * side is NaN.
  *
- * A broadcast is built with an initialiser list: `(vf){0} + a` costs an addition, and a loop over lanes is not seen as
- * a broadcast by gcc 12.
+ * A broadcast is built with an initialiser list: `(vf){0} + a` costs an addition, and a loop over lanes is not seen
+ * as a broadcast by gcc 12.
  */
 #ifndef VEC_H
 #define VEC_H
@@ -132,7 +133,8 @@ INLINE vf vabs(vf a) { return (vf)((vi)a & viset(0x7fffffff)); }
 /* |a| with the sign of b. */
 INLINE vf vcopysign(vf a, vf b) { return (vf)(((vi)a & viset(0x7fffffff)) | ((vi)b & viset((int32_t)0x80000000))); }
 
-/* NaN in either operand gives NaN: the comparison is false for NaN in a, and hardware max/min return the second operand. */
+/* NaN in either operand gives NaN: the comparison is false for NaN in a, and hardware max/min return the second
+ * operand. */
 INLINE vf vmax(vf a, vf b)
 {
 #if defined(__aarch64__)
@@ -218,8 +220,8 @@ INLINE vf vrounded(vf a)
     return a;
 }
 
-/* a * b - product without rounding, where product = a * b rounded: an FMA, or Dekker's (1971) splitting into halves, which
- * gives 0 where the halves' products would underflow and is for |a|, |b| < 2^100. */
+/* a * b - product without rounding, where product = a * b rounded: an FMA, or Dekker's (1971) splitting into halves,
+ * which gives 0 where the halves' products would underflow and is for |a|, |b| < 2^100. */
 INLINE vf vmul_error(vf a, vf b, vf product)
 {
 #if VL == 16

@@ -38,7 +38,8 @@ INLINE vf v_reduce(vf x, vf *k)
 /* e^r - 1 for such an r, the polynomial split so that its parts can be had at the same time. */
 INLINE vf v_expm1_reduced(vf r)
 {
-    vf y = r * r, low = r * vset(0x1.555490p-3f) + vset(0x1.fffffcp-2f), high = r * vset(0x1.123b3cp-7f) + vset(0x1.5558b6p-5f);
+    vf y = r * r, low = r * vset(0x1.55549p-3f) + vset(0x1.fffffcp-2f);
+    vf high = r * vset(0x1.123b3cp-7f) + vset(0x1.5558b6p-5f);
     return y * (y * (y * vset(0x1.6a4ab6p-10f) + high) + low) + r;
 }
 
@@ -138,56 +139,72 @@ INLINE vf v_erf(vf x)
     return vless(t, vset(0.9f), x * (o + vset(1)), vcopysign(large, x));
 }
 
-/* W(t) = t F(-t) e^(t^2 / 2), F the normal distribution function: between 0 and 0.4 and smooth. It is a polynomial in t - c
- * in each of the intervals that the leading bits of t + 1 number: its half octaves (degree 7), or with AVX-512, where a
- * table may have 32 entries, its eighth octaves (degree 5). The c are such that W(c) is a float32 to 2^-33 (Gal, 1985).
- * Rows: c, then the coefficients. */
+/* W(t) = t F(-t) e^(t^2 / 2), F the normal distribution function: between 0 and 0.4 and smooth. It is a polynomial in
+ * t - c in each of the intervals that the leading bits of t + 1 number: its half octaves (degree 7), or with AVX-512,
+ * where a table may have 32 entries, its eighth octaves (degree 5). The c are such that W(c) is a float32 to 2^-33
+ * (Gal, 1985). Rows: c, then the coefficients. */
 #if VL == 16
 #define V_GELU_DEGREE 5
 #define V_GELU_LOOKUP(row, y) vlookup32(v_gelu_tail[row], (vi)(y) >> 20) /* 1.0 has number 24 */
 static const float v_gelu_tail[7][32] = {
-    {0x1.200400p+0f, 0x1.60b800p+0f, 0x1.9e5e00p+0f, 0x1.de0800p+0f, 0x1.0ee900p+1f, 0x1.2f3900p+1f, 0x1.50b900p+1f, 0x1.6f1000p+1f,
-     0x1.9f1400p+1f, 0x1.e1fe00p+1f, 0x1.0f0f00p+2f, 0x1.2f5900p+2f, 0x1.505800p+2f, 0x1.712600p+2f, 0x1.8f5e00p+2f, 0x1.aee700p+2f,
-     0x1.e23e00p+2f, 0x1.0f3800p+3f, 0x1.2f7800p+3f, 0x1.511100p+3f, 0x1.6f1a00p+3f, 0x1.8efa00p+3f, 0x1.afa700p+3f, 0x1.cfc000p+3f,
-     0, 0x1.871000p-3f, 0x1.3f0400p-2f, 0x1.c34800p-2f, 0x1.1f7200p-1f, 0x1.5ef800p-1f, 0x1.9f0800p-1f, 0x1.e06c00p-1f},
-    {0x1.1aa0e2p-2f, 0x1.32ab0cp-2f, 0x1.441d2ep-2f, 0x1.521946p-2f, 0x1.5d1714p-2f, 0x1.65eebap-2f, 0x1.6d449cp-2f, 0x1.72ae02p-2f,
-     0x1.7974b4p-2f, 0x1.80526ap-2f, 0x1.84c5aap-2f, 0x1.8857cep-2f, 0x1.8b1908p-2f, 0x1.8d34d8p-2f, 0x1.8ebed6p-2f, 0x1.900b52p-2f,
-     0x1.91ac0ap-2f, 0x1.930d6ep-2f, 0x1.941e44p-2f, 0x1.94ee26p-2f, 0x1.957b22p-2f, 0x1.95f028p-2f, 0x1.964eccp-2f, 0x1.969954p-2f,
-     0, 0x1.51f290p-4f, 0x1.f9edc2p-4f, 0x1.47ef7ep-3f, 0x1.82a8a4p-3f, 0x1.b5bcd0p-3f, 0x1.e171bcp-3f, 0x1.03b580p-2f},
-    {0x1.b65162p-4f, 0x1.48fee8p-4f, 0x1.fcfe98p-5f, 0x1.8c8e32p-5f, 0x1.394d4ap-5f, 0x1.f439ccp-6f, 0x1.9141d6p-6f, 0x1.4c1b1ep-6f,
-     0x1.f58e0ep-7f, 0x1.5e8bc4p-7f, 0x1.0565a8p-7f, 0x1.875b44p-8f, 0x1.2a124ep-8f, 0x1.d02a08p-9f, 0x1.7675bcp-9f, 0x1.2f8e86p-9f,
-     0x1.bb1f86p-10f, 0x1.3d7fe4p-10f, 0x1.cc3b10p-11f, 0x1.53cb56p-11f, 0x1.091e38p-11f, 0x1.9fc37ap-12f, 0x1.4a11e4p-12f, 0x1.0b4aeep-12f,
-     0x1.000000p-1f, 0x1.7c9602p-2f, 0x1.3e208ep-2f, 0x1.0848d8p-2f, 0x1.bf19a0p-3f, 0x1.7a93eap-3f, 0x1.41e5fcp-3f, 0x1.124c9cp-3f},
-    {-0x1.00fc68p-4f, -0x1.697f1cp-5f, -0x1.0749b8p-5f, -0x1.8232eap-6f, -0x1.1fba9ap-6f, -0x1.b1b3e2p-7f, -0x1.4865f2p-7f, -0x1.026ac4p-7f,
-     -0x1.69761cp-8f, -0x1.c8f254p-9f, -0x1.3924b6p-9f, -0x1.ae9c3cp-10f, -0x1.2e571cp-10f, -0x1.b46a58p-11f, -0x1.49a202p-11f, -0x1.f4d090p-12f,
-     -0x1.4b3ef4p-12f, -0x1.ab2ddcp-13f, -0x1.175f0cp-13f, -0x1.762864p-14f, -0x1.0d6b06p-14f, -0x1.8665d8p-15f, -0x1.1f7b84p-15f, -0x1.b291b4p-16f,
-     -0x1.988438p-2f, -0x1.1fb19ep-2f, -0x1.d0f5dcp-3f, -0x1.74a07cp-3f, -0x1.30dec8p-3f, -0x1.f31524p-4f, -0x1.9a3ee2p-4f, -0x1.51d964p-4f},
-    {0x1.eb1ff0p-6f, 0x1.45ee1ep-6f, 0x1.c1c766p-7f, 0x1.3859f2p-7f, 0x1.b93ac8p-8f, 0x1.3b82c8p-8f, 0x1.c52414p-9f, 0x1.5453d6p-9f,
-     0x1.bb5c04p-10f, 0x1.fe19dap-11f, 0x1.42d87cp-11f, 0x1.99814ap-12f, 0x1.0a04a0p-12f, 0x1.650264p-13f, 0x1.fa21a0p-14f, 0x1.69149cp-14f,
-     0x1.b1f0f8p-15f, 0x1.f90090p-16f, 0x1.2a9d66p-16f, 0x1.6b5882p-17f, 0x1.e36f5ep-18f, 0x1.43f234p-18f, 0x1.bad76ep-19f, 0x1.3897c0p-19f,
-     0x1.ffef6ap-3f, 0x1.57f4aep-3f, 0x1.0dd83ep-3f, 0x1.a3140cp-4f, 0x1.4d0440p-4f, 0x1.088f58p-4f, 0x1.a620c4p-5f, 0x1.513a8ep-5f},
-    {-0x1.9a2310p-7f, -0x1.020facp-7f, -0x1.52e510p-8f, -0x1.bf4ce0p-9f, -0x1.2cc2f8p-9f, -0x1.990798p-10f, -0x1.186a72p-10f, -0x1.933994p-11f,
-     -0x1.ecb02ap-12f, -0x1.032c3cp-12f, -0x1.301152p-13f, -0x1.64daaep-14f, -0x1.ae381cp-15f, -0x1.0d02c2p-15f, -0x1.675ab8p-16f, -0x1.df91c6p-17f,
-     -0x1.08afbep-17f, -0x1.16454ep-18f, -0x1.29ddc2p-19f, -0x1.4d06e8p-20f, -0x1.964a98p-21f, -0x1.fe418cp-22f, -0x1.3b6fb2p-22f, -0x1.a24020p-23f,
-     -0x1.0ec3d6p-3f, -0x1.5f05bap-4f, -0x1.0c2b9cp-4f, -0x1.94bf4ap-5f, -0x1.3941d6p-5f, -0x1.e48942p-6f, -0x1.781524p-6f, -0x1.2555aep-6f},
-    {0x1.3573b6p-8f, 0x1.75aba6p-9f, 0x1.c9745ep-10f, 0x1.1e7a1ep-10f, 0x1.7740b0p-11f, 0x1.e3efa0p-12f, 0x1.44da52p-12f, 0x1.c6f742p-13f,
-     0x1.f3a58ap-14f, 0x1.f239d0p-15f, 0x1.05a4c8p-15f, 0x1.1f6fa6p-16f, 0x1.46c6c8p-17f, 0x1.81074cp-18f, 0x1.e13aeep-19f, 0x1.1e15aap-19f,
-     0x1.39f268p-20f, 0x1.1ce6a0p-21f, 0x1.15ece0p-22f, 0x1.10d150p-23f, 0x1.403a06p-24f, 0x1.899008p-25f, 0x1.b2d55ep-26f, 0x1.11cb52p-26f,
-     0x1.c26d2ep-5f, 0x1.43bb6ap-5f, 0x1.d6980ep-6f, 0x1.65cbd8p-6f, 0x1.ea192ep-7f, 0x1.6bc5a2p-7f, 0x1.147e4ap-7f, 0x1.ec18a0p-8f},
+    {0x1.2004p+0f, 0x1.60b8p+0f, 0x1.9e5ep+0f, 0x1.de08p+0f, 0x1.0ee9p+1f, 0x1.2f39p+1f, 0x1.50b9p+1f, 0x1.6f1p+1f,
+     0x1.9f14p+1f, 0x1.e1fep+1f, 0x1.0f0fp+2f, 0x1.2f59p+2f, 0x1.5058p+2f, 0x1.7126p+2f, 0x1.8f5ep+2f, 0x1.aee7p+2f,
+     0x1.e23ep+2f, 0x1.0f38p+3f, 0x1.2f78p+3f, 0x1.5111p+3f, 0x1.6f1ap+3f, 0x1.8efap+3f, 0x1.afa7p+3f, 0x1.cfcp+3f, 0,
+     0x1.871p-3f, 0x1.3f04p-2f, 0x1.c348p-2f, 0x1.1f72p-1f, 0x1.5ef8p-1f, 0x1.9f08p-1f, 0x1.e06cp-1f},
+    {0x1.1aa0e2p-2f, 0x1.32ab0cp-2f, 0x1.441d2ep-2f, 0x1.521946p-2f, 0x1.5d1714p-2f, 0x1.65eebap-2f, 0x1.6d449cp-2f,
+     0x1.72ae02p-2f, 0x1.7974b4p-2f, 0x1.80526ap-2f, 0x1.84c5aap-2f, 0x1.8857cep-2f, 0x1.8b1908p-2f, 0x1.8d34d8p-2f,
+     0x1.8ebed6p-2f, 0x1.900b52p-2f, 0x1.91ac0ap-2f, 0x1.930d6ep-2f, 0x1.941e44p-2f, 0x1.94ee26p-2f, 0x1.957b22p-2f,
+     0x1.95f028p-2f, 0x1.964eccp-2f, 0x1.969954p-2f, 0, 0x1.51f29p-4f, 0x1.f9edc2p-4f, 0x1.47ef7ep-3f, 0x1.82a8a4p-3f,
+     0x1.b5bcdp-3f, 0x1.e171bcp-3f, 0x1.03b58p-2f},
+    {0x1.b65162p-4f, 0x1.48fee8p-4f, 0x1.fcfe98p-5f, 0x1.8c8e32p-5f, 0x1.394d4ap-5f, 0x1.f439ccp-6f, 0x1.9141d6p-6f,
+     0x1.4c1b1ep-6f, 0x1.f58e0ep-7f, 0x1.5e8bc4p-7f, 0x1.0565a8p-7f, 0x1.875b44p-8f, 0x1.2a124ep-8f, 0x1.d02a08p-9f,
+     0x1.7675bcp-9f, 0x1.2f8e86p-9f, 0x1.bb1f86p-10f, 0x1.3d7fe4p-10f, 0x1.cc3b1p-11f, 0x1.53cb56p-11f,
+     0x1.091e38p-11f, 0x1.9fc37ap-12f, 0x1.4a11e4p-12f, 0x1.0b4aeep-12f, 0x1p-1f, 0x1.7c9602p-2f, 0x1.3e208ep-2f,
+     0x1.0848d8p-2f, 0x1.bf19ap-3f, 0x1.7a93eap-3f, 0x1.41e5fcp-3f, 0x1.124c9cp-3f},
+    {-0x1.00fc68p-4f, -0x1.697f1cp-5f, -0x1.0749b8p-5f, -0x1.8232eap-6f, -0x1.1fba9ap-6f, -0x1.b1b3e2p-7f,
+     -0x1.4865f2p-7f, -0x1.026ac4p-7f, -0x1.69761cp-8f, -0x1.c8f254p-9f, -0x1.3924b6p-9f, -0x1.ae9c3cp-10f,
+     -0x1.2e571cp-10f, -0x1.b46a58p-11f, -0x1.49a202p-11f, -0x1.f4d09p-12f, -0x1.4b3ef4p-12f, -0x1.ab2ddcp-13f,
+     -0x1.175f0cp-13f, -0x1.762864p-14f, -0x1.0d6b06p-14f, -0x1.8665d8p-15f, -0x1.1f7b84p-15f, -0x1.b291b4p-16f,
+     -0x1.988438p-2f, -0x1.1fb19ep-2f, -0x1.d0f5dcp-3f, -0x1.74a07cp-3f, -0x1.30dec8p-3f, -0x1.f31524p-4f,
+     -0x1.9a3ee2p-4f, -0x1.51d964p-4f},
+    {0x1.eb1ffp-6f, 0x1.45ee1ep-6f, 0x1.c1c766p-7f, 0x1.3859f2p-7f, 0x1.b93ac8p-8f, 0x1.3b82c8p-8f, 0x1.c52414p-9f,
+     0x1.5453d6p-9f, 0x1.bb5c04p-10f, 0x1.fe19dap-11f, 0x1.42d87cp-11f, 0x1.99814ap-12f, 0x1.0a04ap-12f,
+     0x1.650264p-13f, 0x1.fa21ap-14f, 0x1.69149cp-14f, 0x1.b1f0f8p-15f, 0x1.f9009p-16f, 0x1.2a9d66p-16f,
+     0x1.6b5882p-17f, 0x1.e36f5ep-18f, 0x1.43f234p-18f, 0x1.bad76ep-19f, 0x1.3897cp-19f, 0x1.ffef6ap-3f,
+     0x1.57f4aep-3f, 0x1.0dd83ep-3f, 0x1.a3140cp-4f, 0x1.4d044p-4f, 0x1.088f58p-4f, 0x1.a620c4p-5f, 0x1.513a8ep-5f},
+    {-0x1.9a231p-7f, -0x1.020facp-7f, -0x1.52e51p-8f, -0x1.bf4cep-9f, -0x1.2cc2f8p-9f, -0x1.990798p-10f,
+     -0x1.186a72p-10f, -0x1.933994p-11f, -0x1.ecb02ap-12f, -0x1.032c3cp-12f, -0x1.301152p-13f, -0x1.64daaep-14f,
+     -0x1.ae381cp-15f, -0x1.0d02c2p-15f, -0x1.675ab8p-16f, -0x1.df91c6p-17f, -0x1.08afbep-17f, -0x1.16454ep-18f,
+     -0x1.29ddc2p-19f, -0x1.4d06e8p-20f, -0x1.964a98p-21f, -0x1.fe418cp-22f, -0x1.3b6fb2p-22f, -0x1.a2402p-23f,
+     -0x1.0ec3d6p-3f, -0x1.5f05bap-4f, -0x1.0c2b9cp-4f, -0x1.94bf4ap-5f, -0x1.3941d6p-5f, -0x1.e48942p-6f,
+     -0x1.781524p-6f, -0x1.2555aep-6f},
+    {0x1.3573b6p-8f, 0x1.75aba6p-9f, 0x1.c9745ep-10f, 0x1.1e7a1ep-10f, 0x1.7740bp-11f, 0x1.e3efap-12f,
+     0x1.44da52p-12f, 0x1.c6f742p-13f, 0x1.f3a58ap-14f, 0x1.f239dp-15f, 0x1.05a4c8p-15f, 0x1.1f6fa6p-16f,
+     0x1.46c6c8p-17f, 0x1.81074cp-18f, 0x1.e13aeep-19f, 0x1.1e15aap-19f, 0x1.39f268p-20f, 0x1.1ce6ap-21f,
+     0x1.15ecep-22f, 0x1.10d15p-23f, 0x1.403a06p-24f, 0x1.899008p-25f, 0x1.b2d55ep-26f, 0x1.11cb52p-26f,
+     0x1.c26d2ep-5f, 0x1.43bb6ap-5f, 0x1.d6980ep-6f, 0x1.65cbd8p-6f, 0x1.ea192ep-7f, 0x1.6bc5a2p-7f, 0x1.147e4ap-7f,
+     0x1.ec18ap-8f},
 };
 #else
 #define V_GELU_DEGREE 7
 #define V_GELU_LOOKUP(row, y) vlookup8(v_gelu_tail[row], (vi)(y) >> 22) /* 1.0 has number 6 */
 static const float v_gelu_tail[9][8] = {
-    {0x1.79c000p+0f, 0x1.3e5400p+1f, 0x1.fc8800p+1f, 0x1.7d9000p+2f, 0x1.1fa800p+3f, 0x1.87acccp+3f, 0, 0x1.836800p-1f},
-    {0x1.3a4bf0p-2f, 0x1.6970ecp-2f, 0x1.8272bcp-2f, 0x1.8de104p-2f, 0x1.93a36ep-2f, 0x1.95d7cap-2f, 0, 0x1.cf764cp-3f},
-    {0x1.27defcp-4f, 0x1.c42db6p-6f, 0x1.33040ep-7f, 0x1.a83d5ap-9f, 0x1.0c58bap-10f, 0x1.b6d940p-12f, 0x1.000000p-1f, 0x1.58fc32p-3f},
-    {-0x1.3d2e34p-5f, -0x1.7de2c0p-7f, -0x1.81518ap-9f, -0x1.840f56p-11f, -0x1.5639e6p-13f, -0x1.a36658p-15f, -0x1.988440p-2f, -0x1.be1c02p-4f},
-    {0x1.17b8c0p-6f, 0x1.0f34d8p-8f, 0x1.9f11bep-11f, 0x1.35271ap-13f, 0x1.7fe21ep-16f, 0x1.621dfep-18f, 0x1.fffa1cp-3f, 0x1.d0f17cp-5f},
-    {-0x1.b0c2fap-8f, -0x1.57c4acp-10f, -0x1.950230p-13f, -0x1.c4a506p-16f, -0x1.8e07fep-19f, -0x1.16a438p-21f, -0x1.100afep-3f, -0x1.a2e6b2p-6f},
-    {0x1.301730p-9f, 0x1.90b746p-12f, 0x1.71bb00p-15f, 0x1.38f2c4p-18f, 0x1.892faep-22f, 0x1.a1ad92p-25f, 0x1.f8a156p-5f, 0x1.515772p-7f},
-    {-0x1.9a4ab8p-11f, -0x1.c14facp-14f, -0x1.58dfeap-17f, -0x1.afc078p-21f, -0x1.a0c7aep-25f, -0x1.32dbdep-28f, -0x1.85057cp-6f, -0x1.f88de4p-9f},
-    {0x1.dcea12p-13f, 0x1.c4c862p-16f, 0x1.147ee0p-19f, 0x1.08b22ep-23f, 0x1.86075cp-28f, 0x1.dd630cp-32f, 0x1.74764ap-8f, 0x1.94456ep-10f},
+    {0x1.79cp+0f, 0x1.3e54p+1f, 0x1.fc88p+1f, 0x1.7d9p+2f, 0x1.1fa8p+3f, 0x1.87acccp+3f, 0, 0x1.8368p-1f},
+    {0x1.3a4bfp-2f, 0x1.6970ecp-2f, 0x1.8272bcp-2f, 0x1.8de104p-2f, 0x1.93a36ep-2f, 0x1.95d7cap-2f, 0, 0x1.cf764cp-3f},
+    {0x1.27defcp-4f, 0x1.c42db6p-6f, 0x1.33040ep-7f, 0x1.a83d5ap-9f, 0x1.0c58bap-10f, 0x1.b6d94p-12f, 0x1p-1f,
+     0x1.58fc32p-3f},
+    {-0x1.3d2e34p-5f, -0x1.7de2cp-7f, -0x1.81518ap-9f, -0x1.840f56p-11f, -0x1.5639e6p-13f, -0x1.a36658p-15f,
+     -0x1.98844p-2f, -0x1.be1c02p-4f},
+    {0x1.17b8cp-6f, 0x1.0f34d8p-8f, 0x1.9f11bep-11f, 0x1.35271ap-13f, 0x1.7fe21ep-16f, 0x1.621dfep-18f,
+     0x1.fffa1cp-3f, 0x1.d0f17cp-5f},
+    {-0x1.b0c2fap-8f, -0x1.57c4acp-10f, -0x1.95023p-13f, -0x1.c4a506p-16f, -0x1.8e07fep-19f, -0x1.16a438p-21f,
+     -0x1.100afep-3f, -0x1.a2e6b2p-6f},
+    {0x1.30173p-9f, 0x1.90b746p-12f, 0x1.71bbp-15f, 0x1.38f2c4p-18f, 0x1.892faep-22f, 0x1.a1ad92p-25f, 0x1.f8a156p-5f,
+     0x1.515772p-7f},
+    {-0x1.9a4ab8p-11f, -0x1.c14facp-14f, -0x1.58dfeap-17f, -0x1.afc078p-21f, -0x1.a0c7aep-25f, -0x1.32dbdep-28f,
+     -0x1.85057cp-6f, -0x1.f88de4p-9f},
+    {0x1.dcea12p-13f, 0x1.c4c862p-16f, 0x1.147eep-19f, 0x1.08b22ep-23f, 0x1.86075cp-28f, 0x1.dd630cp-32f,
+     0x1.74764ap-8f, 0x1.94456ep-10f},
 };
 #endif
 
@@ -211,25 +228,33 @@ INLINE vf v_gelu(vf x)
 
 /* 1/2 + O(x), O odd: polynomials of degree 7 around the multiples of 13/16. Absolute error below 2^-22. */
 static const float v_gelu_slope[8][8] = {
-    {0, 0x1.0cad92p-1f, 0x1.3df968p-1f, 0x1.15bd28p-1f, 0x1.0314b6p-1f, 0x1.003436p-1f, 0x1.0001b0p-1f, 0x1.000006p-1f},
-    {0x1.988454p-1f, 0x1.8978a8p-2f, -0x1.178e72p-4f, -0x1.4a301ep-4f, -0x1.1ca6aep-6f, -0x1.8b8284p-10f, -0x1.f73068p-15f, -0x1.336068p-20f},
-    {-0x1.4d8144p-20f, -0x1.8e72e0p-2f, -0x1.e20032p-4f, 0x1.8c72eap-5f, 0x1.62814cp-6f, 0x1.5a0ed4p-9f, 0x1.1a413ap-13f, 0x1.a2e7c2p-18f},
-    {-0x1.105236p-2f, 0x1.222e20p-7f, 0x1.1127e6p-3f, 0x1.ff7922p-8f, -0x1.cd4e0ap-7f, -0x1.6d85b4p-9f, -0x1.83a9e6p-13f, -0x1.5bbe16p-18f},
-    {-0x1.9f3cecp-13f, 0x1.bbe18ep-4f, -0x1.df950ep-6f, -0x1.9aeee4p-6f, 0x1.e3231ep-9f, 0x1.fe6c56p-10f, 0x1.3bb412p-13f, -0x1.7cd252p-15f},
-    {0x1.f18be2p-5f, -0x1.5f51ccp-6f, -0x1.563ccep-6f, 0x1.874344p-7f, 0x1.7d9e0ap-10f, -0x1.b50a60p-11f, -0x1.0cc8f0p-13f, -0x1.8a7a8ap-18f},
-    {-0x1.140ff4p-9f, -0x1.0d5ee6p-6f, 0x1.64ff44p-7f, 0x1.217700p-15f, -0x1.bdcdd0p-10f, 0x1.ff6964p-16f, 0x1.884e2ap-13f, 0x1.bfbf76p-13f},
-    {-0x1.e01f82p-8f, 0x1.58d45ap-8f, 0x1.3945dep-11f, -0x1.e96a6ap-10f, 0x1.1e7b0cp-11f, 0x1.d77276p-15f, -0x1.a2fd82p-16f, -0x1.61d3bep-19f},
+    {0, 0x1.0cad92p-1f, 0x1.3df968p-1f, 0x1.15bd28p-1f, 0x1.0314b6p-1f, 0x1.003436p-1f, 0x1.0001bp-1f, 0x1.000006p-1f},
+    {0x1.988454p-1f, 0x1.8978a8p-2f, -0x1.178e72p-4f, -0x1.4a301ep-4f, -0x1.1ca6aep-6f, -0x1.8b8284p-10f,
+     -0x1.f73068p-15f, -0x1.336068p-20f},
+    {-0x1.4d8144p-20f, -0x1.8e72ep-2f, -0x1.e20032p-4f, 0x1.8c72eap-5f, 0x1.62814cp-6f, 0x1.5a0ed4p-9f,
+     0x1.1a413ap-13f, 0x1.a2e7c2p-18f},
+    {-0x1.105236p-2f, 0x1.222e2p-7f, 0x1.1127e6p-3f, 0x1.ff7922p-8f, -0x1.cd4e0ap-7f, -0x1.6d85b4p-9f,
+     -0x1.83a9e6p-13f, -0x1.5bbe16p-18f},
+    {-0x1.9f3cecp-13f, 0x1.bbe18ep-4f, -0x1.df950ep-6f, -0x1.9aeee4p-6f, 0x1.e3231ep-9f, 0x1.fe6c56p-10f,
+     0x1.3bb412p-13f, -0x1.7cd252p-15f},
+    {0x1.f18be2p-5f, -0x1.5f51ccp-6f, -0x1.563ccep-6f, 0x1.874344p-7f, 0x1.7d9e0ap-10f, -0x1.b50a6p-11f,
+     -0x1.0cc8fp-13f, -0x1.8a7a8ap-18f},
+    {-0x1.140ff4p-9f, -0x1.0d5ee6p-6f, 0x1.64ff44p-7f, 0x1.2177p-15f, -0x1.bdcddp-10f, 0x1.ff6964p-16f,
+     0x1.884e2ap-13f, 0x1.bfbf76p-13f},
+    {-0x1.e01f82p-8f, 0x1.58d45ap-8f, 0x1.3945dep-11f, -0x1.e96a6ap-10f, 0x1.1e7b0cp-11f, 0x1.d77276p-15f,
+     -0x1.a2fd82p-16f, -0x1.61d3bep-19f},
 };
 INLINE vf v_gelu_grad(vf x)
 {
-    vf t = vatmost(vabs(x), 6.09f), k = t * vset(16 / 13.f) + vset(V_MAGIC), d = t - (k - vset(V_MAGIC)) * vset(0.8125f);
+    vf t = vatmost(vabs(x), 6.09f), k = t * vset(16 / 13.f) + vset(V_MAGIC);
+    vf d = t - (k - vset(V_MAGIC)) * vset(0.8125f);
     vf p = vlookup8(v_gelu_slope[7], (vi)k);
     UNROLL for (int i = 6; i >= 0; i--) p = p * d + vlookup8(v_gelu_slope[i], (vi)k);
     return vset(0.5f) + vcopysign(p, x);
 }
 
-/* x sigmoid(z), z = x (a + b x^2) with a = sqrt(8 / pi), b = 0.044715 a. z is needed to 2^-31, so it is two floats; a is cut
- * so that a - (a + b x^2) is exact for |x| <= 12. */
+/* x sigmoid(z), z = x (a + b x^2) with a = sqrt(8 / pi), b = 0.044715 a. z is needed to 2^-31, so it is two floats; a
+ * is cut so that a - (a + b x^2) is exact for |x| <= 12. */
 #define V_GELU_A 0x1.98845p+0f
 #define V_GELU_A_LOW 0x1.9ea1b2p-23f
 #define V_GELU_B 0x1.2444f2p-4f
