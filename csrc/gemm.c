@@ -21,7 +21,7 @@
 #include "par.h"
 
 #define NC 1024          /* columns of a packed block: kc * NC floats = 1 MB */
-#define MC (12 * nn_k->mr) /* rows of a task: about 128 */
+#define MC (16 * nn_k->mr) /* rows of a task: about 128 */
 #define NB 1024           /* columns of a task */
 #define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */

@@ -3,8 +3,8 @@
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
  * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The
  * pointers of a advance together: five of them, three rows apart, keep the addresses within x86's addressing modes.
- * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak while its data are in L1;
- * 14 x 2 is the one with the fewest starts and ends, which cost 5 % at 8 x 2.
+ * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak while its data are in L1.
+ * 8 x 2 loses least beyond: its rows of a leave room for b's panel there.
  */
 INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
                            const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)
@@ -28,13 +28,21 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         a0 += cs; a3 += cs; a6 += cs; a9 += cs; a12 += cs;
         b += ldb;
     }
-    UNROLL for (int i = 0; i < mr; i++)
+    if (acc)
+        UNROLL for (int i = 0; i < mr; i++)
+            UNROLL for (int j = 0; j < nv; j++) s[i][j] += vload(c + i * ldc + j * VL);
+    else if (bias)
         UNROLL for (int j = 0; j < nv; j++) {
-            float *to = c + i * ldc + j * VL;
-            if (acc) s[i][j] += vload(to);
-            else if (bias) s[i][j] += vload(bias + j * VL);
-            if (j < nv - 1 || tail == VL) vstore(to, s[i][j]);
-            else vstore_n(to, s[i][j], tail);
+            vf bj = vload(bias + j * VL);
+            UNROLL for (int i = 0; i < mr; i++) s[i][j] += bj;
+        }
+    if (tail == VL)
+        UNROLL for (int i = 0; i < mr; i++)
+            UNROLL for (int j = 0; j < nv; j++) vstore(c + i * ldc + j * VL, s[i][j]);
+    else
+        UNROLL for (int i = 0; i < mr; i++) {
+            UNROLL for (int j = 0; j < nv - 1; j++) vstore(c + i * ldc + j * VL, s[i][j]);
+            vstore_n(c + i * ldc + (nv - 1) * VL, s[i][nv - 1], tail);
         }
 }
 
@@ -104,10 +112,6 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
         for (int64_t i = 0; i < m;) {
             int mr = gemm_tile_rows(i, m);
             float *cij = c + i * ldc + j;
-            if (ldb == nr && j + nr < n) { /* a share of b's next panel */
-                const float *next = b + panel + i * k * nr / m;
-                for (int64_t p = 0; p < mr * k * nr / m; p += 16) __builtin_prefetch(next + p, 0, 2);
-            }
             if (j == 0 && cs == 1) /* the next rows of a, which come from memory for the first panel */
                 for (int r = 0; r < mr && i + mr + r < m; r++)
                     for (int64_t p = 0; p < k; p += 16) __builtin_prefetch(a + (i + mr + r) * rs + p);

@@ -1,7 +1,7 @@
 /* AVX-512 (F, BW, DQ, VL): Intel servers since 2017, AMD since Zen 4 (2022). 32 registers of 16 floats. */
 #define ISA avx512
 #define VL 16
-#define GEMM_MR 14
+#define GEMM_MR 8
 #define GEMM_NV 2
 #define GEMM_KC 256
 #include "../isa.h"
