@@ -129,7 +129,8 @@ def cross_entropy(
     x: Array, target: Array, weight: Array | None, smoothing: float, ignored: int, may_ignore: bool
 ) -> tuple[Array, Array, Array]: ...
 def cross_entropy_grad(
-    dloss: Array, rz: Array, x: Array, target: Array, weight: Array | None, smoothing: float, ignore: int, may_ignore: bool
+    dloss: Array, rz: Array, x: Array, target: Array, weight: Array | None, smoothing: float, ignore: int,
+    may_ignore: bool
 ) -> Array: ...
 def nll(x: Array, target: Array, weight: Array | None, ignored: int, may_ignore: bool) -> tuple[Array, Array]: ...
 def nll_grad(

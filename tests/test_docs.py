@@ -143,7 +143,7 @@ def test_one_line_makes_kernels_of_an_activation(tmp_path):
             subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True).stdout.splitlines()]
 
     names = dict(vars(elementwise), register=lambda apply, f: apply)
-    names["unary"] = lambda f: lambda x: elementwise.Array(elementwise.array(x).shape, map(f, elementwise.array(x).flat))
+    names["unary"] = lambda f: lambda x: elementwise.Array((len(x.flat),), map(f, x.flat))
     code, = [b for b in blocks(CONTRIBUTING, "python") if "def softsign" in b]
     exec(code, names)
     y, (dx,) = gradients(names["softsign"], [[x for x, _, _ in rows]], [0])
@@ -187,8 +187,8 @@ def declared(body):
 
 def public(module):
     """Names that users of a module see: __all__, or what is no module and has no underscore in front."""
-    names = getattr(module, "__all__", None) or [name for name, value in vars(module).items() if not name.startswith("_")
-                                                 and not inspect.ismodule(value)]
+    names = getattr(module, "__all__", None) or [name for name, value in vars(module).items()
+                                                 if not name.startswith("_") and not inspect.ismodule(value)]
     return {name: getattr(module, name) for name in names}
 
 
@@ -209,7 +209,8 @@ def parameters_of(node):
     defaults = [None] * (len(plain) - len(a.defaults)) + [ast.unparse(d) for d in a.defaults]
     found = [(p.arg, d) for p, d in zip(plain, defaults)]
     found += [("*" + a.vararg.arg, None)] if a.vararg else []
-    return found + [(p.arg, d and ast.unparse(d)) for p, d in zip(a.kwonlyargs, a.kw_defaults) if p.arg not in NUMPY_NAMES]
+    named = [(p.arg, d and ast.unparse(d)) for p, d in zip(a.kwonlyargs, a.kw_defaults)]
+    return found + [(name, default) for name, default in named if name not in NUMPY_NAMES]
 
 
 def parameters_at_run_time(function):
@@ -220,7 +221,7 @@ def parameters_at_run_time(function):
 
 def same_parameters(node, function):
     stubbed, real = parameters_of(node), parameters_at_run_time(function)
-    if stubbed and real and stubbed[0][0] == "self":  # a function of ops as a method: its first argument has another name
+    if stubbed and real and stubbed[0][0] == "self":  # as a method, the first argument of an op has another name
         stubbed, real = stubbed[1:], real[1:]
     return [name for name, _ in stubbed] == [name for name, _ in real] and all(
         default is None or ast.literal_eval(default) == value for (_, default), (_, value) in zip(stubbed, real))
@@ -251,8 +252,8 @@ def test_every_public_name_has_a_docstring(name):
     without = [key for key, value in public(MODULES[name]).items() if callable(value) and not inspect.getdoc(value)]
     for key, value in public(MODULES[name]).items():
         if inspect.isclass(value) and value.__module__.startswith("nncore"):
-            without += [f"{key}.{method}" for method, f in vars(value).items()
-                        if not method.startswith("_") and inspect.isfunction(f) and not inspect.getdoc(getattr(value, method))]
+            methods = [m for m, f in vars(value).items() if not m.startswith("_") and inspect.isfunction(f)]
+            without += [f"{key}.{method}" for method in methods if not inspect.getdoc(getattr(value, method))]
     internal = name == "_core"  # a gradient's call needs none beside the op's
     assert not [key for key in without if not (internal and key.endswith("_grad"))]
 
