@@ -415,11 +415,9 @@ def test_standardizer_of_images_has_one_scale():
         np.testing.assert_allclose(Standardizer().fit(x, choice).mean, x[rows].mean(0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 255.0, 1e30])
-@pytest.mark.parametrize("dtype", ["f4", "u1"])
+@pytest.mark.parametrize("dtype, value", [("f4", 0.0), ("f4", 0.1), ("f4", -7.3), ("f4", 255.0), ("f4", 1e30),
+                                          ("u1", 0.0), ("u1", 0.1), ("u1", 255.0)])
 def test_constant_features_become_zero(value, dtype):
-    if dtype == "u1" and not 0 <= value <= 255:
-        pytest.skip("not a byte")
     x = np.full((1001, 2), value).astype(dtype)
     x[:, 1] = np.arange(1001) % 100
     y = Standardizer().fit(x)(x)
