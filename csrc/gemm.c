@@ -179,6 +179,11 @@ typedef struct {
     int status;
 } batch;
 
+static int run_one(gemm *g)
+{
+    return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
+}
+
 static void batch_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
@@ -187,7 +192,7 @@ static void batch_task(void *arg, int64_t task, int worker)
     g.a += task * t->step_a;
     g.b += task * t->step_b;
     g.c += task * t->step_c;
-    int status = g.m * g.n <= SPLIT_OUTPUT && g.k >= 2 * SPLIT_DEPTH ? run_split(&g) : run(&g);
+    int status = run_one(&g);
     if (status) __atomic_store_n(&t->status, status, __ATOMIC_RELAXED);
 }
 
@@ -203,12 +208,13 @@ int nn_op_gemm(const nn_call *call)
         .tb = tb, .acc = call->flags & NN_ACC,
         .f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]], .attr = call->a.f + 2,
     };
-    int64_t products = c->nd == 3 ? c->n[0] : 1;
+    if (c->nd == 2) return run_one(&g);
+    int64_t products = c->n[0];
     batch t = {.first = g, .step_c = g.m * g.n,
                .step_a = a->nd == 3 && a->n[0] > 1 ? (int64_t)an[0] * an[1] : 0,
                .step_b = b->nd == 3 && b->n[0] > 1 ? (int64_t)bn[0] * bn[1] : 0};
     double work = 2.0 * g.m * g.n * g.k / FLOPS_PER_NS;
-    if (work > 1e6 || products == 1)
+    if (work > 1e6) /* each is worth sharing */
         for (int64_t i = 0; i < products && t.status == NN_OK; i++) batch_task(&t, i, 0);
     else
         nn_for(products, work * products, batch_task, &t);

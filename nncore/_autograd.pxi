@@ -124,7 +124,14 @@ cdef class TensorBase:
         """Forget how this tensor was made."""
         self.node = None
 
-    def backward_from(self, Array seed, bint retain):
+    def backward_from(self, Array seed or None, bint retain):
+        """Walk back from this tensor with its gradient; None: 1, for a single element."""
+        if seed is None:
+            if nn_count(&self.array.v) != 1:
+                raise RuntimeError(f"backward: a gradient is needed for a tensor of shape {self.array.shape}")
+            seed = view(scalar(1), &self.array.v, 0)
+        elif not same_shape(&seed.v, &self.array.v):
+            raise ValueError(f"backward: gradient {seed.shape} does not fit the tensor's shape {self.array.shape}")
         if self.node is None:
             if not self.wanted:
                 raise RuntimeError("backward: this tensor does not require a gradient; nothing it was made of does")

@@ -120,15 +120,9 @@ class Tensor(_core.TensorBase):
         gradient: d result / d self, of this tensor's shape; may be left out for a single element, where it is 1. The
         graph is freed on the way unless retain_graph.
         """
-        if gradient is None:
-            if self.array.size != 1:
-                raise RuntimeError(f"backward: a gradient is needed for a tensor of shape {self.shape}")
-            seed = _core.full(self.array.shape, 1.0)
-        else:
-            seed = to_array(gradient, "float32")
-            if seed.shape != self.array.shape:
-                raise ValueError(f"backward: gradient {seed.shape} does not fit the tensor's shape {self.shape}")
-        self.backward_from(seed, retain_graph)
+        if gradient is not None:
+            gradient = to_array(gradient, "float32")
+        self.backward_from(gradient, retain_graph)
 
     def requires_grad_(self, requires_grad=True):
         """Sets requires_grad, and returns the tensor."""

@@ -40,6 +40,8 @@ class ParameterGroup(dict):
                     raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
             optimizer.check({**self, **values})
         super().update(values)
+        if optimizer is not None:
+            self.call_flags = optimizer.flags(self)
         for segment in self.get("segments", ()):
             segment.write(self)
 
@@ -159,6 +161,7 @@ class Optimizer:
         self._move_in(group)
         group["segments"] = [Segment(group, self.layout, 0, len(offsets), _core.zeros(8, "float64"))]
         group["switches"] = self.switches
+        group.call_flags = self.flags(group)
         group.optimizer = weakref.ref(self)
 
     @staticmethod
@@ -175,18 +178,18 @@ class Optimizer:
 
     def step(self):
         """Change every parameter that has a gradient, once."""
-        op, todo = _core.OPTIMIZERS[self.op], []
-        for group in self.param_groups:  # all that may fail comes before the first change
-            flags = self.flags(group)
-            for segment in self._segments(group):
-                todo.append((flags, segment))
-        for flags, segment in todo:
-            _core.optimizer_step(op, flags, segment.weights, segment.states, segment.hyper, segment.grads)
+        op = _core.OPTIMIZERS[self.op]
+        # All that may fail comes before the first change.
+        todo = [(group.call_flags, s) for group in self.param_groups for s in self._segments(group)]
+        for flags, s in todo:
+            _core.optimizer_step(op, flags, s.weights, s.states, s.hyper, s.grads)
 
     def _segments(self, group):
         """The segments of a group whose parameters have gradients."""
         segments = group["segments"]
         present = [_core.grads_present(s.tensors, s.homes) for s in segments]
+        if present == [1]:
+            return segments
         if -2 in present:  # another optimizer has taken some into its arenas
             self._move_in(group)
             present = [_core.grads_present(s.tensors, s.homes) for s in segments]
