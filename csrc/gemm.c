@@ -6,13 +6,13 @@
  *
  *   jc  columns of c, NC at a time
  *   pc  depth, about kc at a time: b's block [kc, NC] is packed into panels of nr columns, or read in place
- *   ic  rows of c, MC at a time, and within them NB columns: one task, on any thread
+ *   ic  rows of c, MC at a time, with all columns or NB of them: one task, on any thread
  *   jr  panels of nr columns: the panel stays in L1 while all row tiles of the task pass
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
  * b is packed where its columns are used by enough rows to pay for the copy, and always when it is stored transposed.
  * a is read in place by broadcast, except where its rows lie a large power of two apart: they would fall into the same
- * few cache sets. Blocks depend on sizes only, so results are bitwise equal for any number of threads. Where c has too
+ * few cache sets. The blocks of k depend on sizes only, so results are bitwise equal for any number of threads. Where c has too
  * few blocks to share but k is long (a weight gradient over many rows), k is cut into SPLITS whose partial sums are
  * added in order.
  */
@@ -20,9 +20,9 @@
 #include "kernels/kernels.h"
 #include "par.h"
 
-#define NC 1024          /* columns of a packed block: kc * NC floats = 1 MB */
+#define NC 2048          /* columns of a packed block: kc * NC floats = 2 MB */
 #define MC (16 * nn_k->mr) /* rows of a task: about 128 */
-#define NB 1024           /* columns of a task */
+#define NB 256           /* columns of a task where rows alone are too few tasks for the threads */
 #define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
@@ -39,13 +39,13 @@ typedef struct {
     /* the block in work */
     int64_t jc, nc, pc, kc;
     float *packed_b, *packed_a; /* packed_a: one block per worker, or NULL */
-    int64_t col_tasks;
+    int64_t nb, col_tasks;
 } gemm;
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Floats of a packed block of a: with room for the vector that is written last. */
+/* Floats of a packed block of a; more than a multiple of the page size, so that blocks of workers do not alias. */
 static int64_t packed_a_size(int64_t kc) { return MC * kc + 64; }
 
 static void pack_task(void *arg, int64_t task, int worker)
@@ -61,8 +61,8 @@ static void pack_task(void *arg, int64_t task, int worker)
 static void block_task(void *arg, int64_t task, int worker)
 {
     gemm *g = arg;
-    int64_t i = task / g->col_tasks * MC, j = task % g->col_tasks * NB;
-    int64_t rows = min(MC, g->m - i), width = min(NB, g->nc - j);
+    int64_t i = task / g->col_tasks * MC, j = task % g->col_tasks * g->nb;
+    int64_t rows = min(MC, g->m - i), width = min(g->nb, g->nc - j);
     float *c = g->c + i * g->ldc + g->jc + j;
     const float *a = g->a + i * g->rs + g->pc * g->cs;
     int64_t rs = g->rs, cs = g->cs;
@@ -103,12 +103,14 @@ static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
     if (g->k == 0) return empty_product(g), NN_OK;
-    int64_t depth_blocks = ceil_div(g->k * 4, nn_k->kc * 5), kc = ceil_div(g->k, depth_blocks); /* up to 1.25 kc at once */
+    int64_t depth_blocks = (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc); /* of 0.63 to 1.25 times nn_k->kc */
+    int64_t kc = ceil_div(g->k, depth_blocks > 0 ? depth_blocks : 1), row_tasks = ceil_div(g->m, MC);
     int64_t ncs = min(NC, g->n);
     int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr || g->n * g->k <= DIRECT_SIZE);
     int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);
     size_t b_bytes = direct ? 0 : (size_t)(ceil_div(ncs, nn_k->nr) * nn_k->nr * kc) * sizeof(float);
-    size_t a_bytes = pack_a ? (size_t)(nn_workers() * packed_a_size(kc)) * sizeof(float) : 0;
+    int workers = nn_workers();
+    size_t a_bytes = pack_a ? (size_t)(workers * packed_a_size(kc)) * sizeof(float) : 0;
     if (b_bytes && !(g->packed_b = nn_alloc(b_bytes))) return NN_NOMEM;
     if (a_bytes && !(g->packed_a = nn_alloc(a_bytes))) {
         nn_free(g->packed_b, b_bytes);
@@ -116,12 +118,13 @@ static int run(gemm *g)
     }
     for (g->jc = 0; g->jc < g->n; g->jc += NC) {
         g->nc = min(NC, g->n - g->jc);
-        g->col_tasks = ceil_div(g->nc, NB);
+        g->nb = row_tasks >= 4 * workers || workers == 1 ? NC : NB; /* a is packed once for each piece of columns */
+        g->col_tasks = ceil_div(g->nc, g->nb);
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
             double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;
-            if (!direct) nn_for(g->col_tasks, (double)g->nc * g->kc, pack_task, g);
-            nn_for(ceil_div(g->m, MC) * g->col_tasks, work, block_task, g);
+            if (!direct) nn_for(ceil_div(g->nc, NB), 0.2 * g->nc * g->kc, pack_task, g);
+            nn_for(row_tasks * g->col_tasks, work, block_task, g);
         }
     }
     nn_free(g->packed_b, b_bytes);

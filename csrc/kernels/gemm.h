@@ -161,19 +161,18 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
         }
 }
 
-/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. Whole vectors are written, the next one over what was too much;
- * `to` has room for one more behind its end. */
+/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
 static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
         int64_t p = 0;
-#if GEMM_MR <= VL
-        for (; p + VL <= k; p += VL) {
-            vf r[VL];
-            UNROLL for (int j = 0; j < VL; j++) r[j] = j < GEMM_MR && j < mr ? vload(a + (i + j) * lda + p) : vset(0);
-            vtranspose(r);
-            UNROLL for (int j = 0; j < VL; j++, to += mr) vstore(to, r[j]);
+#if GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0
+        for (; p + VL <= k && mr == GEMM_MR; p += VL) {
+            vf r[GEMM_MR];
+            UNROLL for (int j = 0; j < GEMM_MR; j++) r[j] = vload(a + (i + j) * lda + p);
+            vinterleave(r, GEMM_MR);
+            UNROLL for (int j = 0; j < GEMM_MR; j++, to += VL) vstore(to, r[j]);
         }
 #endif
         for (; p < k; p++)
@@ -182,17 +181,18 @@ static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64
     }
 }
 
-/* The same from a stored transposed, a[k,m]. */
+/* The same from a stored transposed, a[k,m]; eight rows at a time, as in gemm_pack_b. */
 static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
-    for (int64_t i = 0; i < m;) {
-        int mr = gemm_tile_rows(i, m);
-        for (int64_t p = 0; p < k; p++, to += mr)
-#if GEMM_MR <= VL
-            vstore(to, vload(a + p * lda + i));
-#else
-            memcpy(to, a + p * lda + i, (size_t)mr * sizeof(float));
-#endif
-        i += mr;
-    }
+    for (int64_t p0 = 0; p0 < k; p0 += 8)
+        for (int64_t i = 0; i < m;) {
+            int mr = gemm_tile_rows(i, m);
+            int64_t end = p0 + 8 < k ? p0 + 8 : k;
+            float *tile = to + i * k + p0 * mr;
+            if (mr == GEMM_MR)
+                for (int64_t p = p0; p < end; p++, tile += GEMM_MR) memcpy(tile, a + p * lda + i, GEMM_MR * sizeof(float));
+            else
+                for (int64_t p = p0; p < end; p++, tile += mr) memcpy(tile, a + p * lda + i, (size_t)mr * sizeof(float));
+            i += mr;
+        }
 }

@@ -61,19 +61,21 @@ INLINE vf vshuffle(vf a, vf b, vi lanes)
 #endif
 }
 
-/* VL x VL floats, transposed by interleaving halves log2(VL) times. */
-INLINE void vtranspose(vf r[VL])
+/* rows x VL floats, transposed: the vectors then hold column after column, `rows` floats each. rows is a power of two, at
+ * most VL. Halves are interleaved log2(rows) times. */
+INLINE void vinterleave(vf *r, const int rows)
 {
     const vi iota = V_IOTA, low = (iota >> 1) + (iota & 1) * VL, high = low + VL / 2;
-    for (int w = 1; w < VL; w *= 2) {
+    for (int w = 1; w < rows; w *= 2) {
         vf t[VL];
-        UNROLL for (int i = 0; i < VL / 2; i++) {
-            t[2 * i] = vshuffle(r[i], r[i + VL / 2], low);
-            t[2 * i + 1] = vshuffle(r[i], r[i + VL / 2], high);
+        UNROLL for (int i = 0; i < rows / 2; i++) {
+            t[2 * i] = vshuffle(r[i], r[i + rows / 2], low);
+            t[2 * i + 1] = vshuffle(r[i], r[i + rows / 2], high);
         }
-        UNROLL for (int i = 0; i < VL; i++) r[i] = t[i];
+        UNROLL for (int i = 0; i < rows; i++) r[i] = t[i];
     }
 }
+INLINE void vtranspose(vf r[VL]) { vinterleave(r, VL); }
 
 /* Writes the first n lanes, 0 <= n <= VL. */
 INLINE void vstore_n(float *p, vf a, int64_t n)
