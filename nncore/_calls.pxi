@@ -875,8 +875,9 @@ def normal(shape, Array state, float mean, float std):
     return random_fill(NN_OP_normal, shape, state, mean, std)
 
 
-def permutation(int64_t n, Array state):
+def permutation(size, Array state):
     """0 .. n-1 in random order, int64."""
+    cdef Py_ssize_t n = PyNumber_AsSsize_t(size, NULL)
     if n < 0 or n > 0x7fffffff:
         raise ValueError(f"permutation: of {n} elements")
     cdef Array y = allocate1(NN_I64, n)

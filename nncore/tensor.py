@@ -336,6 +336,8 @@ def ones_like(x):
 
 def arange(*args, dtype=None):
     """start (0), start + step, ... below stop: int64 for integers, else float32."""
+    if len(args) == 3 and args[2] == 0:
+        raise ValueError(f"arange: a step of {args[2]}")
     return tensor(np.arange(*args), dtype)
 
 

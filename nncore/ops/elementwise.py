@@ -5,6 +5,8 @@ made from that table. node.give sums a gradient over the axes that were broadcas
 """
 import functools
 
+import types
+
 from .. import _core
 from .._core import BINARY, UNARY, as_float, binary, record, unary, unary_grad
 from ..convert import to_array
@@ -26,22 +28,30 @@ def _unary_grad(node, dy):
     node.give(0, unary_grad(code, dy, s, a, b))
 
 
+def _grad_of(name):
+    """_unary_grad under the name of the op, for messages."""
+    return types.FunctionType(_unary_grad.__code__, globals(), f"_{name}_grad")
+
+
+GRADS = {name: _grad_of(name) for name in UNARY}
+
+
 def apply_unary(name, x, a=0.0, b=0.0):
     """y = f(x) for a function of the table."""
     code, saved, _ = UNARY[name]
     x = as_float(x)
     y = unary(code, x.array, a, b)
-    return record(y, _unary_grad, (x,), (x.array if saved == "x" else y, code, a, b))
+    return record(y, GRADS[name], (x,), (x.array if saved == "x" else y, code, a, b))
 
 
 def _make_unary(name):
     code, saved, _ = UNARY[name]
-    from_x = saved == "x"
+    from_x, grad = saved == "x", GRADS[name]
 
     def f(x):
         x = as_float(x)
         y = unary(code, x.array)
-        return record(y, _unary_grad, (x,), (x.array if from_x else y, code, 0.0, 0.0))
+        return record(y, grad, (x,), (x.array if from_x else y, code, 0.0, 0.0))
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"y = {name}(x), element by element. x: any shape, float32."
     return f
