@@ -346,6 +346,7 @@ def test_shapes_beyond_any_memory(shape):
         assert "2147483647" in str(error.value) or "memory" in str(error.value)
 
 
+@pytest.mark.no_sanitizer  # which keeps books of every byte
 def test_every_size_of_memory_is_refused_or_given():
     """From a byte to the largest the allocator takes: its table of sizes ends behind that."""
     for bits in range(47):
