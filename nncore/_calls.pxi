@@ -875,17 +875,17 @@ def normal(shape, Array state, float mean, float std):
     return random_fill(NN_OP_normal, shape, state, mean, std)
 
 
-def permutation(size, Array state):
+def permutation(n, Array state):
     """0 .. n-1 in random order, int64."""
-    cdef Py_ssize_t n = PyNumber_AsSsize_t(size, NULL)
-    if n < 0 or n > 0x7fffffff:
+    cdef Py_ssize_t size = PyNumber_AsSsize_t(n, NULL)
+    if size < 0 or size > 0x7fffffff:
         raise ValueError(f"permutation: of {n} elements")
-    cdef Array y = allocate1(NN_I64, n)
+    cdef Array y = allocate1(NN_I64, size)
     cdef nn_call c
     begin(&c, NN_OP_permutation, 2)
     operand(&c, y)
     operand(&c, state)
-    run(&c, n * 8)
+    run(&c, size * 8)
     return y
 
 

@@ -147,11 +147,12 @@ def get_num_threads():
     return nn_threads_get()
 
 
-def set_num_threads(int n):
+def set_num_threads(n):
     """Share large pieces of work by n >= 1 threads. Results do not depend on it, to the last bit."""
-    if n < 1:
+    cdef Py_ssize_t count = PyNumber_AsSsize_t(n, NULL)
+    if count < 1:
         raise ValueError(f"set_num_threads: {n} threads")
-    nn_threads_set(n)
+    nn_threads_set(<int>min(count, 1 << 20))
 
 
 def has_openmp():

@@ -19,8 +19,12 @@ class Generator:
 
     def manual_seed(self, seed):
         """Start again from this seed."""
+        try:
+            seed = int(seed) % 2**64
+        except OverflowError:
+            raise ValueError(f"a seed is an integer, not {seed}") from None
         words = self.state.numpy()
-        words[0] = int(seed) % 2**64
+        words[0] = seed
         words[1] = 0
         return self
 
@@ -34,8 +38,9 @@ class Generator:
 
     def set_state(self, state):
         """Go on from a state that get_state returned."""
+        seed, calls = (int(w) % 2**64 for w in state)
         words = self.state.numpy()
-        words[0], words[1] = state
+        words[0], words[1] = seed, calls
 
     def __repr__(self):
         seed, calls = self.get_state()
@@ -43,6 +48,14 @@ class Generator:
 
 
 default_generator = Generator()
+
+
+def state_of(generator):
+    """The state of a generator; None: of the default one."""
+    generator = default_generator if generator is None else generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"a nncore.Generator expected, got {type(generator).__name__}")
+    return generator.state
 
 
 def manual_seed(seed):

@@ -6,7 +6,7 @@ import numpy as np
 from . import _core, ops
 from .convert import convert_array, dtype_name, float_tensor, to_array
 from .ops.index import index
-from .random import default_generator
+from .random import state_of
 
 __all__ = ["Tensor", "Parameter", "tensor", "zeros", "ones", "full", "arange", "linspace", "eye", "zeros_like",
            "ones_like", "rand", "randn", "randint", "randperm"]
@@ -213,7 +213,10 @@ class Tensor(_core.TensorBase):
             raise RuntimeError("x[...] = value on a tensor that requires a gradient: use where(), or no_grad() for a leaf")
         keys = tuple(k.array.numpy() if isinstance(k, _core.TensorBase) else k for k in key) if isinstance(key, tuple) \
             else key.array.numpy() if isinstance(key, _core.TensorBase) else key
-        self.array.numpy()[keys] = to_array(value, self.dtype).numpy()
+        try:
+            self.array.numpy()[keys] = to_array(value, self.dtype).numpy()
+        except OverflowError as error:
+            raise IndexError(f"an index is out of range for shape {self.shape}: {error}") from None
         self.array.wrote()
 
     def __iter__(self):
@@ -326,12 +329,12 @@ def ones(*shape, requires_grad=False):
 
 def zeros_like(x):
     """Zeros in the shape of x."""
-    return zeros(x.shape)
+    return zeros(ops.move.as_tensor(x).shape)
 
 
 def ones_like(x):
     """Ones in the shape of x."""
-    return full(x.shape, 1.0)
+    return full(ops.move.as_tensor(x).shape, 1.0)
 
 
 def arange(*args, dtype=None):
@@ -351,18 +354,14 @@ def eye(n):
     return tensor(np.eye(n, dtype="f4"))
 
 
-def _state(generator):
-    return (generator or default_generator).state
-
-
 def rand(*shape, low=0.0, high=1.0, generator=None, requires_grad=False):
     """Random numbers, evenly spread over low <= x < high."""
-    return _core.make_tensor(_core.uniform(_shape(shape), _state(generator), low, high), requires_grad)
+    return _core.make_tensor(_core.uniform(_shape(shape), state_of(generator), low, high), requires_grad)
 
 
 def randn(*shape, generator=None, requires_grad=False):
     """Random numbers from the standard normal distribution."""
-    return _core.make_tensor(_core.normal(_shape(shape), _state(generator), 0.0, 1.0), requires_grad)
+    return _core.make_tensor(_core.normal(_shape(shape), state_of(generator), 0.0, 1.0), requires_grad)
 
 
 def randint(low, high, shape, generator=None):
@@ -370,10 +369,10 @@ def randint(low, high, shape, generator=None):
     low, high = operator.index(low), operator.index(high)
     if not (0 < high - low <= 2**24 and -2**63 <= low and high <= 2**63):
         raise ValueError(f"randint: {low} .. {high} are not 1 to 2**24 integers")
-    u = _core.uniform(shape, _state(generator), 0.0, 1.0).numpy()
+    u = _core.uniform(shape, state_of(generator), 0.0, 1.0).numpy()
     return tensor(np.minimum((u.astype("f8") * (high - low)).astype("i8"), high - low - 1) + low)
 
 
 def randperm(n, generator=None):
     """0 .. n-1 in random order, int64."""
-    return _core.make_tensor(_core.permutation(n, _state(generator)))
+    return _core.make_tensor(_core.permutation(n, state_of(generator)))

@@ -23,8 +23,11 @@ class Linear(Module):
         if activation is not None:
             activation_code(activation)
         self.in_features, self.out_features, self.activation = in_features, out_features, activation
-        self.weight = Parameter(zeros(in_features, out_features))
-        self.bias = Parameter(zeros(out_features)) if bias else None
+        try:
+            self.weight = Parameter(zeros(in_features, out_features))
+            self.bias = Parameter(zeros(out_features)) if bias else None
+        except MemoryError as error:
+            raise MemoryError(f"Linear({in_features}, {out_features}): {error}") from None
         self.reset_parameters()
 
     def reset_parameters(self):

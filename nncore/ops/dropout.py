@@ -1,7 +1,7 @@
 """Dropout (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, 2014), scaled while training."""
 from .. import _core
 from .._core import as_float, record
-from ..random import default_generator
+from ..random import state_of
 from .elementwise import mul
 
 __all__ = ["dropout"]
@@ -20,7 +20,7 @@ def dropout(x, p=0.5, training=True, generator=None):
         return x
     if p == 1:
         return mul(x, 0.0)
-    y, key = _core.dropout(x.array, (generator or default_generator).state, p)
+    y, key = _core.dropout(x.array, state_of(generator), p)
     return record(y, _dropout_grad, (x,), (key, p))
 
 

@@ -170,6 +170,7 @@ def pad(x, padding, value=0.0):
 
 
 def _pairs(padding, shape):
+    padding = list(padding)
     if len(padding) and hasattr(padding[0], "__index__") and not getattr(padding[0], "ndim", 0):
         if len(padding) % 2 or len(padding) > 2 * len(shape):
             raise ValueError(f"pad: {len(padding)} numbers are not pairs for the axes of shape {shape}")

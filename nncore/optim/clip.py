@@ -6,7 +6,9 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
 
 def _grads(parameters):
-    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not all(isinstance(p, Tensor) for p in parameters):
+        raise TypeError(f"clip_grad: tensors expected, got {sorted({type(p).__name__ for p in parameters})}")
     return [g for g in (p.grad_array() for p in parameters) if g is not None]
 
 
