@@ -1,9 +1,9 @@
-"""The caller's floating-point state, its rounding, masks, flush bits and sticky exception flags, is the same after import and
-after every call, in every thread.
+"""The caller's floating-point state, its rounding, masks, flush bits and sticky exception flags, is the same after
+import and after every call, in every thread.
 
-Two things are the interpreter's and NumPy's own: Python's arithmetic raises the flag of inexact results all the time, and
-NumPy clears all flags whenever it has computed or converted something, also where nncore asks it to (arrays of other dtypes
-at the door). There everything but the sticky flags is checked.
+Two things are the interpreter's and NumPy's own: Python's arithmetic raises the flag of inexact results all the time,
+and NumPy clears all flags whenever it has computed or converted something, also where nncore asks it to (arrays of
+other dtypes at the door). There everything but the sticky flags is checked.
 """
 import ctypes
 import ctypes.util
@@ -100,7 +100,8 @@ AT_THE_DOOR = {  # what NumPy or the interpreter converts
     "numbers beyond float32": lambda: [nncore.tensor(1e300), nncore.ones(2) * 1e-300, nncore.full((3,), 1e300)],
     "casts": lambda: [nncore.tensor([2.5, -3.5]).long(), nncore.tensor(HARD).bool(), nncore.tensor([1, 2]).float()],
     "orthogonal": lambda: nncore.init.orthogonal_(nncore.zeros(30, 40)),
-    "loader": lambda: list(nncore.data.DataLoader(HARD.reshape(-1, 9), np.arange(9000), 100, shuffle=True, scale=1e-20)),
+    "loader": lambda: list(nncore.data.DataLoader(HARD.reshape(-1, 9), np.arange(9000), 100, shuffle=True,
+                                                  scale=1e-20)),
 }
 
 

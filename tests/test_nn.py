@@ -37,9 +37,11 @@ class Net(nn.Module):
 
 def test_names_in_order_and_each_once():
     net = Net()
-    assert [n for n, _ in net.named_parameters()] == ["scale", "first.weight", "first.bias", "body.2.weight", "body.2.bias"]
+    assert [n for n, _ in net.named_parameters()] == ["scale", "first.weight", "first.bias", "body.2.weight",
+                                                      "body.2.bias"]
     assert [n for n, _ in net.named_modules()] == ["", "first", "body", "body.0", "body.1", "body.2"]
-    assert [n for n, _ in net.named_buffers()] == ["mean"] and [n for n, _ in net.named_children()] == ["first", "body", "tied"]
+    assert [n for n, _ in net.named_buffers()] == ["mean"]
+    assert [n for n, _ in net.named_children()] == ["first", "body", "tied"]
     assert len(list(net.parameters())) == len(list(net.named_parameters("model"))) == 5
     assert next(n for n, _ in net.named_parameters("model")) == "model.scale"
     assert list(net.children()) == [net.first, net.body, net.first] and len(list(net.modules())) == 6
@@ -95,7 +97,8 @@ def test_state_dict_round_trip():
     assert bits(a.parameters()) == bits(b.parameters()) and b.mean.tolist() == [3] * 4
     state["scale"][:] = 99
     assert a.scale.item() == b.scale.item() == 2  # copies
-    for values in (lambda v: v.astype("f8"), lambda v: np.asfortranarray(v), lambda v: nncore.tensor(v), lambda v: v.tolist()):
+    for values in (lambda v: v.astype("f8"), lambda v: np.asfortranarray(v), lambda v: nncore.tensor(v),
+                   lambda v: v.tolist()):
         b.load_state_dict({k: values(v) for k, v in a.state_dict().items()})
         assert bits(a.parameters()) == bits(b.parameters())
     weight = b.first.weight
@@ -132,7 +135,8 @@ def test_loading_a_part():
             net.load_state_dict(nonsense)
 
 
-@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))],
+                         ids=["deepcopy", "pickle"])
 def test_copies_of_a_model(make_copy):
     net = nn.Sequential(nn.Linear(4, 5), nn.GELU("tanh"), nn.Residual(nn.Linear(5, 5, activation=("elu", 0.5))),
                         nn.LeakyReLU(0.3), nn.Linear(5, 2, bias=False))
@@ -176,7 +180,8 @@ def test_a_copy_keeps_what_is_shared():
 def test_repr():
     assert repr(nn.Linear(3, 4)) == "Linear(3, 4)" and repr(nn.Linear(3, 4, bias=False)) == "Linear(3, 4, bias=False)"
     assert repr(nn.Linear(3, 4, activation="relu")) == "Linear(3, 4, activation='relu')"
-    assert repr(nn.Dropout(0.2)) == "Dropout(p=0.2)" and repr(nn.ReLU()) == "ReLU()" and repr(nn.Flatten()) == "Flatten()"
+    assert repr(nn.Dropout(0.2)) == "Dropout(p=0.2)" and repr(nn.ReLU()) == "ReLU()"
+    assert repr(nn.Flatten()) == "Flatten()"
     text = repr(nn.Sequential(nn.Linear(1, 2), nn.Residual(nn.Tanh())))
     assert text == "Sequential(\n  (0): Linear(1, 2)\n  (1): Residual(\n    (body): Tanh()\n  )\n)"
 
@@ -187,7 +192,8 @@ def test_summary():
     model[2].eval()
     rng = nncore.random.default_generator.get_state()
     text = model.summary((7, 3, 4))
-    assert "(7, 12)" in text and "(7, 2)" in text and "77 parameters, 12 of them trained" in text and "Dropout" in text
+    assert "(7, 12)" in text and "(7, 2)" in text and "77 parameters, 12 of them trained" in text
+    assert "Dropout" in text
     assert nncore.random.default_generator.get_state() == rng
     assert model[0].training and not model[2].training and all(p.grad is None for p in model.parameters())
     assert all("forward" not in m.__dict__ for m in model.modules())
@@ -199,9 +205,11 @@ def test_summary():
 
 # ---- layers ----------------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = ["relu", "step", "tanh", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh", "leaky_relu", ("leaky_relu", 0.3),
+ACTIVATIONS = ["relu", "step", "tanh", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh", "leaky_relu",
+               ("leaky_relu", 0.3),
                "elu", ("elu", 0.5), "abs", "exp", "neg"]
-LAYERS = [nn.ReLU(), nn.Step(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.Softplus(), nn.GELU(), nn.GELU("tanh"), nn.LeakyReLU(),
+LAYERS = [nn.ReLU(), nn.Step(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.Softplus(), nn.GELU(), nn.GELU("tanh"),
+          nn.LeakyReLU(),
           nn.LeakyReLU(0.3), nn.ELU(), nn.ELU(0.5), nn.Softmax(), nn.LogSoftmax(), nn.Softmax(0)]
 
 
@@ -226,7 +234,8 @@ def test_sequential_gives_the_same_bits_fused_and_apart(isa, layer, bias):
         fused = forward_and_gradients(model, x, parameters)
         assert fused == forward_and_gradients(lambda x: layer(linear(x)), x, parameters)
         assert fused == forward_and_gradients(lambda x: layer.forward(ops.matmul(x, linear.weight) + linear.bias
-                                                                      if bias else ops.matmul(x, linear.weight)), x, parameters)
+                                                                      if bias else ops.matmul(x, linear.weight)), x,
+                                                                      parameters)
         with nncore.no_grad():
             assert model(x).numpy().tobytes() == layer(linear(x)).numpy().tobytes()
 
@@ -258,7 +267,8 @@ def test_sequential_runs_what_is_not_its_own():
     x = x_of(3, 4)
     assert (nn.Sequential(nn.Linear(4, 4), Mine())(x).numpy() == -7).all()
     layer = Doubled(4, 4)
-    assert (nn.Sequential(layer, nn.Tanh())(x).numpy() == ops.tanh(ops.linear(x, layer.weight, layer.bias) * 2.0).numpy()).all()
+    assert (nn.Sequential(layer, nn.Tanh())(x).numpy() == ops.tanh(ops.linear(x, layer.weight,
+                                                                              layer.bias) * 2.0).numpy()).all()
     linear = nn.Linear(4, 4)
     assert (nn.Sequential(linear, Named())(x).numpy() == ops.tanh(linear(x)).numpy()).all()
     relu = nn.ReLU()
@@ -272,7 +282,8 @@ def test_sequential_runs_what_is_not_its_own():
 
 def test_sequential_as_a_container():
     a, b = nn.Linear(2, 3), nn.ReLU()
-    for model in (nn.Sequential(a, b), nn.Sequential([a, b]), nn.Sequential(OrderedDict(x=a, y=b)), nn.Sequential(a).append(b)):
+    for model in (nn.Sequential(a, b), nn.Sequential([a, b]), nn.Sequential(OrderedDict(x=a, y=b)),
+                  nn.Sequential(a).append(b)):
         assert len(model) == 2 and list(model) == [a, b] and model[0] is a and model[-1] is b and len(model[1:]) == 1
         assert model(nncore.ones(1, 2)).shape == (1, 3)
     assert nn.Sequential()(nncore.ones(2)).tolist() == [1, 1]
@@ -280,7 +291,8 @@ def test_sequential_as_a_container():
     assert len(twice) == 3 and len(list(twice.modules())) == 3
     same = nn.Linear(3, 3)
     assert nn.Sequential(same, same)(x_of(2, 3)).numpy().tobytes() == same(same(x_of(2, 3))).numpy().tobytes()
-    for wrong in (lambda: nn.Sequential(a, 1), lambda: nn.Sequential(None), lambda: nn.Sequential({"a": len}), lambda: nn.Sequential(a, "b"),
+    for wrong in (lambda: nn.Sequential(a, 1), lambda: nn.Sequential(None), lambda: nn.Sequential({"a": len}),
+                  lambda: nn.Sequential(a, "b"),
                   lambda: nn.ModuleList([a, ops.relu])):
         with pytest.raises(TypeError, match="Module"):
             wrong()
@@ -307,7 +319,8 @@ def test_residual():
 
 def test_flatten_identity_and_dropout():
     x = x_of(2, 3, 4)
-    assert nn.Flatten()(x).shape == (2, 12) and nn.Flatten(0)(x).shape == (24,) and nn.Flatten(1, 1)(x).shape == (2, 3, 4)
+    assert nn.Flatten()(x).shape == (2, 12) and nn.Flatten(0)(x).shape == (24,)
+    assert nn.Flatten(1, 1)(x).shape == (2, 3, 4)
     assert nn.Identity()(x) is x
     drop = nn.Dropout(0.5)
     nncore.manual_seed(1)
@@ -317,13 +330,18 @@ def test_flatten_identity_and_dropout():
 
 
 @pytest.mark.parametrize("wrong", [
-    lambda: nn.Linear(-1, 2), lambda: nn.Linear(2, -1), lambda: nn.Linear(2.5, 2), lambda: nn.Linear("2", 2), lambda: nn.Linear(2),
-    lambda: nn.Linear(2, 2, activation="nothing"), lambda: nn.Linear(2, 2, activation=("relu", 1.0)), lambda: nn.Linear(2, 2, activation=3),
+    lambda: nn.Linear(-1, 2), lambda: nn.Linear(2, -1), lambda: nn.Linear(2.5, 2), lambda: nn.Linear("2", 2),
+    lambda: nn.Linear(2),
+    lambda: nn.Linear(2, 2, activation="nothing"), lambda: nn.Linear(2, 2, activation=("relu", 1.0)),
+    lambda: nn.Linear(2, 2, activation=3),
     lambda: nn.Linear(2, 2, activation=("elu", "x")), lambda: nn.Linear(2, 2, activation=()), lambda: nn.Dropout(1.5),
     lambda: nn.Dropout(-0.1), lambda: nn.Dropout(float("nan")), lambda: nn.Dropout("x"), lambda: nn.GELU("quick"),
-    lambda: nn.MSELoss("average"), lambda: nn.CrossEntropyLoss(weight="x"), lambda: nn.CrossEntropyLoss(label_smoothing=2)(x_of(2, 3), [0, 1]),
-    lambda: nn.HuberLoss(delta=0)(x_of(2), x_of(2)), lambda: nn.Linear(2, 3)(x_of(2, 3)), lambda: nn.Linear(2, 3)(nncore.tensor(1.0)),
-    lambda: nn.Linear(2, 3)("x"), lambda: nn.Linear(2, 3)(None), lambda: nn.Softmax(3)(x_of(2, 3)), lambda: nn.Flatten(5)(x_of(2, 3)),
+    lambda: nn.MSELoss("average"), lambda: nn.CrossEntropyLoss(weight="x"),
+    lambda: nn.CrossEntropyLoss(label_smoothing=2)(x_of(2, 3), [0, 1]),
+    lambda: nn.HuberLoss(delta=0)(x_of(2), x_of(2)), lambda: nn.Linear(2, 3)(x_of(2, 3)),
+    lambda: nn.Linear(2, 3)(nncore.tensor(1.0)),
+    lambda: nn.Linear(2, 3)("x"), lambda: nn.Linear(2, 3)(None), lambda: nn.Softmax(3)(x_of(2, 3)),
+    lambda: nn.Flatten(5)(x_of(2, 3)),
 ])
 def test_layers_refuse(wrong):
     with pytest.raises((ValueError, TypeError)) as e:
@@ -333,9 +351,12 @@ def test_layers_refuse(wrong):
 
 def test_messages_name_layer_and_shapes():
     for wrong, words in ((lambda: nn.Linear(8, 3)(nncore.zeros(32, 7)), ["linear", "(32, 7)", "(8, 3)", "7", "8"]),
-                         (lambda: nn.CrossEntropyLoss()(nncore.zeros(4, 3), [0, 1, 2]), ["cross_entropy", "(3,)", "(4, 3)"]),
-                         (lambda: nn.CrossEntropyLoss()(nncore.zeros(2, 3), [0, 7]), ["cross_entropy", "7", "3 classes"]),
-                         (lambda: nn.MSELoss()(nncore.zeros(4, 3), nncore.zeros(4, 1)), ["mse_loss", "(4, 3)", "(4, 1)"]),
+                         (lambda: nn.CrossEntropyLoss()(nncore.zeros(4, 3), [0, 1, 2]),
+                          ["cross_entropy", "(3,)", "(4, 3)"]),
+                         (lambda: nn.CrossEntropyLoss()(nncore.zeros(2, 3), [0, 7]),
+                          ["cross_entropy", "7", "3 classes"]),
+                         (lambda: nn.MSELoss()(nncore.zeros(4, 3), nncore.zeros(4, 1)),
+                          ["mse_loss", "(4, 3)", "(4, 1)"]),
                          (lambda: nncore.zeros(2, 3) @ nncore.zeros(4, 5), ["matmul", "(2, 3)", "(4, 5)"]),
                          (lambda: nncore.zeros(2, 3) + nncore.zeros(4, 5), ["add", "(2, 3)", "(4, 5)"])):
         with pytest.raises(ValueError) as e:
@@ -350,7 +371,8 @@ def test_layers_of_no_features():
         y = layer(x)
         assert y.shape == (b, o) and (y.numpy() == layer.bias.numpy()).all()
         y.sum().backward()
-        assert x.grad.shape == (b, i) and (layer.bias.grad.numpy() == b).all() and (layer.weight.grad.numpy() == 0).all()
+        assert x.grad.shape == (b, i) and (layer.bias.grad.numpy() == b).all()
+        assert (layer.weight.grad.numpy() == 0).all()
         optim.Adam(layer.parameters()).step()
         assert np.isfinite(layer.bias.numpy()).all()
 
@@ -400,14 +422,18 @@ def test_other_initialisers():
     layer = nn.Linear(400, 300)
     for v in (layer.weight.numpy(), layer.bias.numpy()):  # PyTorch's defaults
         assert np.abs(v).max() <= 0.05 and abs(v.std() - 0.05 / 3**0.5) < 0.003
-    assert init.fans((3, 3, 4, 5)) == (36, 45) and abs(init.calculate_gain("leaky_relu", 0.2) - (2 / 1.04) ** 0.5) < 1e-12
+    assert init.fans((3, 3, 4, 5)) == (36, 45)
+    assert abs(init.calculate_gain("leaky_relu", 0.2) - (2 / 1.04) ** 0.5) < 1e-12
     for shape in ((0, 3), (3, 0), (0, 0)):
         for f in (init.xavier_uniform_, init.xavier_normal_, init.he_uniform_, init.he_normal_, init.orthogonal_):
             assert f(nn.Parameter(nncore.zeros(*shape))).shape == shape
     vector = nn.Parameter(nncore.zeros(3))
-    for wrong in (lambda: init.xavier_uniform_(vector), lambda: init.he_normal_(vector), lambda: init.orthogonal_(vector),
-                  lambda: init.eye_(vector), lambda: init.he_normal_(p, mode="fan"), lambda: init.he_normal_(p, nonlinearity="x"),
-                  lambda: init.uniform_(p, 1.0, 0.0), lambda: init.normal_(p, std=-1.0), lambda: init.normal_(p, std=float("nan"))):
+    for wrong in (lambda: init.xavier_uniform_(vector), lambda: init.he_normal_(vector),
+                  lambda: init.orthogonal_(vector),
+                  lambda: init.eye_(vector), lambda: init.he_normal_(p, mode="fan"),
+                  lambda: init.he_normal_(p, nonlinearity="x"),
+                  lambda: init.uniform_(p, 1.0, 0.0), lambda: init.normal_(p, std=-1.0),
+                  lambda: init.normal_(p, std=float("nan"))):
         with pytest.raises(ValueError) as e:
             wrong()
         assert str(e.value)

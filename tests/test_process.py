@@ -19,7 +19,8 @@ QUIET = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationW
 
 def run(code, *arguments, **options):
     """Output of a program in a process of its own, which must end well."""
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], capture_output=True,
+                          text=True,
                           timeout=120, **options)
     assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
@@ -40,7 +41,8 @@ model = nn.Sequential(nn.Linear(20, width, activation="relu"), nn.Dropout(0.1), 
                       nn.Linear(width, 3))
 optimizer = optim.Adam(model.parameters())
 rng = np.random.default_rng(0)
-loader = nncore.data.DataLoader(rng.standard_normal((4 * batch, 20)), rng.integers(0, 3, 4 * batch), batch, shuffle=True)
+x, y = rng.standard_normal((4 * batch, 20)), rng.integers(0, 3, 4 * batch)
+loader = nncore.data.DataLoader(x, y, batch, shuffle=True)
 def epoch():
     for inputs, targets in loader:
         loss = losses.cross_entropy(model(inputs), targets)
@@ -315,7 +317,8 @@ def test_errors_in_one_thread_are_not_seen_in_another():
 def test_threads_that_come_and_go():
     results = []
     for _ in range(30):
-        t = threading.Thread(target=lambda: results.append((nncore.ones(200, 200) @ nncore.ones(200, 200)).sum().item()))
+        t = threading.Thread(target=lambda: results.append((nncore.ones(200, 200) @ nncore.ones(200,
+                                                                                                200)).sum().item()))
         t.start()
         t.join()
     assert results == [200.0**3] * 30
@@ -391,7 +394,8 @@ def test_a_signal_handler_may_use_the_engine():
     if not hasattr(signal, "setitimer"):
         pytest.skip("there are no timers on this system")
     seen = []
-    before = signal.signal(signal.SIGALRM, lambda *_: seen.append((nncore.ones(50, 50) @ nncore.ones(50, 50)).sum().item()))
+    before = signal.signal(signal.SIGALRM,
+                           lambda *_: seen.append((nncore.ones(50, 50) @ nncore.ones(50, 50)).sum().item()))
     expected = trained(3, 6)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)

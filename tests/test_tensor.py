@@ -30,7 +30,8 @@ def draw(shape, seed=0):
 
 @pytest.mark.parametrize("data, dtype, shape", [
     (1.5, "float32", ()), (2, "int64", ()), (True, "bool", ()), ([], "float32", (0,)), ([1, 2], "int64", (2,)),
-    ([1, 2.5], "float32", (2,)), ([True, False], "bool", (2,)), ([[1.0], [2.0]], "float32", (2, 1)), ((1, 2), "int64", (2,)),
+    ([1, 2.5], "float32", (2,)), ([True, False], "bool", (2,)), ([[1.0], [2.0]], "float32", (2, 1)),
+    ((1, 2), "int64", (2,)),
     (range(3), "int64", (3,)), (np.float64(2), "float32", ()), (np.int8(2), "int64", ()), (np.bool_(True), "bool", ()),
     (np.zeros((0, 3)), "float32", (0, 3)), (np.zeros(2, "u1"), "uint8", (2,)), (np.zeros(2, "i1"), "int64", (2,)),
     (np.zeros(2, "u2"), "int64", (2,)), (np.zeros(2, "u4"), "int64", (2,)), (np.zeros(2, "u8"), "int64", (2,)),
@@ -56,14 +57,18 @@ def test_values_survive():
 
 
 @pytest.mark.parametrize("data, error", [
-    (1j, TypeError), ([1j], TypeError), (np.zeros(2, "c8"), TypeError), (np.zeros(2, "c16"), TypeError), (None, TypeError),
+    (1j, TypeError), ([1j], TypeError), (np.zeros(2, "c8"), TypeError), (np.zeros(2, "c16"), TypeError),
+    (None, TypeError),
     ([None], TypeError), ("1.5", TypeError), (["1.5"], TypeError), (object(), TypeError), ([object()], TypeError),
     (np.array([1, "a"], object), TypeError), (np.zeros(2, "M8[s]"), TypeError), (np.zeros(2, "m8[s]"), TypeError),
-    (np.zeros(2, "i4,f4"), TypeError), ({1: 2}, TypeError), ({1, 2}, TypeError), (lambda: 1, TypeError), (b"ab", TypeError),
+    (np.zeros(2, "i4,f4"), TypeError), ({1: 2}, TypeError), ({1, 2}, TypeError), (lambda: 1, TypeError),
+    (b"ab", TypeError),
     (2**64, TypeError), ([2**63], ValueError), (np.array([2**63], "u8"), ValueError), ([Decimal(1)], TypeError),
-    (Fraction(1, 2), TypeError), ([[1], [1, 2]], ValueError), ([[1.0], 2.0], ValueError), (np.zeros((1,) * 6), ValueError),
+    (Fraction(1, 2), TypeError), ([[1], [1, 2]], ValueError), ([[1.0], 2.0], ValueError),
+    (np.zeros((1,) * 6), ValueError),
     (np.zeros((1,) * 6, "f4"), ValueError), ([[[[[[1.0]]]]]], ValueError), (np.zeros(3, "V4"), TypeError),
-    (np.broadcast_to(np.float32(0), (2**31, 2)), MemoryError), (np.broadcast_to(np.float64(0), (2, 2**31)), MemoryError),
+    (np.broadcast_to(np.float32(0), (2**31, 2)), MemoryError),
+    (np.broadcast_to(np.float64(0), (2, 2**31)), MemoryError),
     (np.broadcast_to(np.int32(0), (2**60,)), MemoryError), (np.broadcast_to(np.uint8(0), (2**31,)), MemoryError),
 ], ids=lambda x: repr(x)[:40] if not isinstance(x, np.ndarray) else f"{x.dtype}{x.shape}")
 def test_what_is_refused(data, error):
@@ -90,7 +95,8 @@ def test_data_are_copied():
 
 LAYOUTS = {
     "fortran": np.asfortranarray, "reversed": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
-    "strided": lambda a: np.repeat(np.repeat(a, 3, 0), 2, 1)[::3, ::2], "transposed": lambda a: np.ascontiguousarray(a.T).T,
+    "strided": lambda a: np.repeat(np.repeat(a, 3, 0), 2, 1)[::3, ::2],
+    "transposed": lambda a: np.ascontiguousarray(a.T).T,
     "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")), "read-only": lambda a: frozen(a.copy()),
     "broadcast": lambda a: np.broadcast_to(a[:1], a.shape), "unaligned": lambda a: unaligned(a),
     "subclass": lambda a: a.view(type("Mine", (np.ndarray,), {})), "memmap": lambda a: a.copy().view(np.memmap),
@@ -152,18 +158,27 @@ def test_makers():
 
 @pytest.mark.parametrize("make", [
     lambda: nncore.zeros(-1), lambda: nncore.zeros(2, -3), lambda: nncore.zeros(2.0), lambda: nncore.zeros("2"),
-    lambda: nncore.zeros((2, 1.5)), lambda: nncore.zeros(None), lambda: nncore.zeros([[2]]), lambda: nncore.zeros({2.5: 3}),
-    lambda: nncore.zeros(1, 1, 1, 1, 1, 1), lambda: nncore.zeros(np.zeros((2, 2), int)), lambda: nncore.zeros(2, dtype="complex64"),
-    lambda: nncore.zeros(2, dtype="uint64"), lambda: nncore.zeros(2, dtype="nonsense"), lambda: nncore.zeros(2, dtype=object),
-    lambda: nncore.full((2,), "x"), lambda: nncore.full((2,), None), lambda: nncore.full((2,), 1j), lambda: nncore.full(-1, 0.0),
-    lambda: nncore.arange("a"), lambda: nncore.arange(0, 1, 0), lambda: nncore.linspace(0, 1, -1), lambda: nncore.eye(-1),
-    lambda: nncore.rand(-1), lambda: nncore.randn(1.5), lambda: nncore.rand(3, low=1, high=0), lambda: nncore.rand(3, low=float("nan")),
+    lambda: nncore.zeros((2, 1.5)), lambda: nncore.zeros(None), lambda: nncore.zeros([[2]]),
+    lambda: nncore.zeros({2.5: 3}),
+    lambda: nncore.zeros(1, 1, 1, 1, 1, 1), lambda: nncore.zeros(np.zeros((2, 2), int)),
+    lambda: nncore.zeros(2, dtype="complex64"),
+    lambda: nncore.zeros(2, dtype="uint64"), lambda: nncore.zeros(2, dtype="nonsense"),
+    lambda: nncore.zeros(2, dtype=object),
+    lambda: nncore.full((2,), "x"), lambda: nncore.full((2,), None), lambda: nncore.full((2,), 1j),
+    lambda: nncore.full(-1, 0.0),
+    lambda: nncore.arange("a"), lambda: nncore.arange(0, 1, 0), lambda: nncore.linspace(0, 1, -1),
+    lambda: nncore.eye(-1),
+    lambda: nncore.rand(-1), lambda: nncore.randn(1.5), lambda: nncore.rand(3, low=1, high=0),
+    lambda: nncore.rand(3, low=float("nan")),
     lambda: nncore.rand(3, high=float("inf")), lambda: nncore.randint(0, 0, (3,)), lambda: nncore.randint(3, 1, (3,)),
-    lambda: nncore.randint(0, 2.5, (3,)), lambda: nncore.randint(0, 2**25, (3,)), lambda: nncore.randint(2**63, 2**63 + 1, (3,)),
-    lambda: nncore.randperm(-1), lambda: nncore.randperm(1.5), lambda: nncore.manual_seed("x"), lambda: nncore.manual_seed(None),
+    lambda: nncore.randint(0, 2.5, (3,)), lambda: nncore.randint(0, 2**25, (3,)),
+    lambda: nncore.randint(2**63, 2**63 + 1, (3,)),
+    lambda: nncore.randperm(-1), lambda: nncore.randperm(1.5), lambda: nncore.manual_seed("x"),
+    lambda: nncore.manual_seed(None),
     lambda: nncore.tensor([1, 2], requires_grad=True), lambda: nncore.zeros(2, dtype="int64", requires_grad=True),
     lambda: nncore.tensor([0.5], dtype="int64"), lambda: nncore.tensor([float("nan")], dtype="int64"),
-    lambda: nncore.tensor([1e30], dtype="int64"), lambda: nncore.tensor([300], dtype="uint8"), lambda: nncore.tensor([-1.0], dtype="uint8"),
+    lambda: nncore.tensor([1e30], dtype="int64"), lambda: nncore.tensor([300], dtype="uint8"),
+    lambda: nncore.tensor([-1.0], dtype="uint8"),
     lambda: nncore.tensor([2**24 + 1], dtype="float32"), lambda: nncore.tensor([2**63 - 1], dtype="float32"),
 ])
 def test_makers_that_cannot(make):
@@ -177,7 +192,8 @@ def test_conversion_between_dtypes():
     assert x.long().tolist() == [1, -2, 0] and x.long().dtype == "int64"
     assert x.bool().tolist() == [True, True, False] and x.astype("bool").astype("float32").tolist() == [1, 1, 0]
     assert nncore.tensor([254.9, 0.5]).astype("uint8").tolist() == [254, 0]
-    assert x.float() is x and nncore.tensor([1, 2]).float().tolist() == [1, 2] and nncore.tensor([True]).long().tolist() == [1]
+    assert x.float() is x and nncore.tensor([1, 2]).float().tolist() == [1, 2]
+    assert nncore.tensor([True]).long().tolist() == [1]
     y = x.astype("float32")
     y.zero_()
     assert x.tolist()[2] == 0 and x.numpy()[0] != 0
@@ -203,7 +219,8 @@ def test_numbers_out():
     assert [10, 20, 30][nncore.tensor(1)] == 20 and list(range(nncore.tensor(2))) == [0, 1]
     assert nncore.tensor([1.0]) and not nncore.tensor(0) and len(nncore.zeros(3, 2)) == 3
     for wrong in (lambda: nncore.zeros(2).item(), lambda: float(nncore.zeros(2)), lambda: bool(nncore.zeros(2)),
-                  lambda: nncore.zeros(0).item(), lambda: bool(nncore.zeros(0)), lambda: int(nncore.tensor(float("nan")))):
+                  lambda: nncore.zeros(0).item(), lambda: bool(nncore.zeros(0)),
+                  lambda: int(nncore.tensor(float("nan")))):
         with pytest.raises(ValueError):
             wrong()
     for wrong in (lambda: len(nncore.tensor(1.0)), lambda: list(nncore.tensor(1.0)), lambda: [1, 2][nncore.tensor(1.0)],
@@ -253,7 +270,8 @@ COMPARE = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, oper
 
 
 @pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("other", [2, 2.5, True, np.float32(2), np.int64(3), np.full((3,), 2.0), [1.0, 2.0, 3.0], "tensor"],
+@pytest.mark.parametrize("other", [2, 2.5, True, np.float32(2), np.int64(3), np.full((3,), 2.0), [1.0, 2.0, 3.0],
+                                   "tensor"],
                          ids=str)
 def test_operators_with_what_is_no_tensor(f, other):
     x = np.abs(draw((2, 3))) + 0.5
@@ -322,7 +340,8 @@ def test_arithmetic_of_integers_is_float32():
         nncore.tensor([2**40 + 1]) + 1.0
 
 
-@given(hn.mutually_broadcastable_shapes(num_shapes=2, max_dims=5, min_side=0, max_side=4), st.sampled_from(BINARY + COMPARE))
+@given(hn.mutually_broadcastable_shapes(num_shapes=2, max_dims=5, min_side=0, max_side=4),
+       st.sampled_from(BINARY + COMPARE))
 def test_broadcasting_as_numpy_s(shapes, f):
     (a, b), out = shapes.input_shapes, shapes.result_shape
     x, y = np.abs(draw(a)) + 0.5, np.abs(draw(b, 1)) + 0.5
@@ -392,7 +411,8 @@ def test_assignment_as_numpy_s(shape_key, broadcast):
     x = nncore.tensor(a)
     value = np.float32(7) if broadcast else draw(a[key].shape, 1)
     if isinstance(key, np.ndarray) and key.dtype == bool or isinstance(key, tuple) and any(
-            isinstance(k, np.ndarray) and k.dtype != bool and len(np.unique(k % n)) != k.size for k, n in zip(key, shape)):
+            isinstance(k, np.ndarray) and k.dtype != bool and len(np.unique(k % n)) != k.size for k,
+            n in zip(key, shape)):
         value = np.float32(7)  # repeated places: the last one wins in both, but say no more
     x[key] = nncore.tensor(value) if np.ndim(value) else float(value)
     a[key] = value
@@ -402,8 +422,10 @@ def test_assignment_as_numpy_s(shape_key, broadcast):
 def test_forms_of_keys():
     a = np.arange(24).reshape(2, 3, 4).astype("f4")
     x = nncore.tensor(a)
-    for key in (0, -1, np.int64(1), np.array(1), (0, 1, 2), (..., 0), (slice(None), None, 1), [0, 1, 1], [[0], [1]], (0, [2, 0]),
-                ([1, 0], slice(None), 2), (..., [3, 1]), slice(None, None, -1), (slice(5, None), 0), (), None, ..., [True, False],
+    for key in (0, -1, np.int64(1), np.array(1), (0, 1, 2), (..., 0), (slice(None), None, 1), [0, 1, 1], [[0], [1]],
+                (0, [2, 0]),
+                ([1, 0], slice(None), 2), (..., [3, 1]), slice(None, None, -1), (slice(5, None), 0), (), None, ...,
+                [True, False],
                 np.array([[True, False, True], [False] * 3]), (0, np.array([True, False, True])), []):
         got, expected = x[key], a[np.array([], int)] if isinstance(key, list) and not key else a[key]
         assert got.shape == expected.shape and (got.numpy() == expected).all(), key
@@ -413,11 +435,14 @@ def test_forms_of_keys():
 
 
 @pytest.mark.parametrize("key, error", [
-    (2, IndexError), (-3, IndexError), (10**30, IndexError), ((0, 3), IndexError), ((0, 0, 0, 0), IndexError), (1.0, IndexError),
+    (2, IndexError), (-3, IndexError), (10**30, IndexError), ((0, 3), IndexError), ((0, 0, 0, 0), IndexError),
+    (1.0, IndexError),
     ("a", IndexError), ((..., ...), IndexError), (True, IndexError), (False, IndexError), (np.True_, IndexError),
-    ([0, 2], IndexError), ([-3], IndexError), ([0.5], TypeError), ([True], IndexError), ([True, True, True], IndexError),
+    ([0, 2], IndexError), ([-3], IndexError), ([0.5], TypeError), ([True], IndexError),
+    ([True, True, True], IndexError),
     (np.ones((2, 2), bool), IndexError), (slice(None, None, 0), ValueError), (slice("a"), TypeError), (1j, IndexError),
-    ({0: 1}, IndexError), ((None,) * 4, ValueError), (["a"], TypeError), ([None], TypeError), ([[0], [0, 1]], ValueError),
+    ({0: 1}, IndexError), ((None,) * 4, ValueError), (["a"], TypeError), ([None], TypeError),
+    ([[0], [0, 1]], ValueError),
     ((0, 1.5), IndexError), (np.array([2**40]), IndexError), (np.array([1.5]), TypeError),
 ], ids=repr)
 def test_keys_that_are_refused(key, error):
@@ -442,9 +467,12 @@ def test_assignment():
     b[0] = 1
     assert b.tolist() == [True, False]
     for target, key, value, error in (
-            (x, 0, [1.0, 2.0], ValueError), (x, 5, 1.0, IndexError), (x, 0, "a", TypeError), (x, 0, 1j, TypeError), (x, 0, None, TypeError),
-            (x, 0, np.array([1j, 0, 0]), TypeError), (n, 0, 0.5, ValueError), (n, 0, float("nan"), ValueError), (n, 0, 1e30, ValueError),
-            (n, slice(None), np.array([0.5, np.nan]), ValueError), (x, "a", 1.0, IndexError), (x, 0, 2**24 + 1, ValueError)):
+            (x, 0, [1.0, 2.0], ValueError), (x, 5, 1.0, IndexError), (x, 0, "a", TypeError), (x, 0, 1j, TypeError),
+            (x, 0, None, TypeError),
+            (x, 0, np.array([1j, 0, 0]), TypeError), (n, 0, 0.5, ValueError), (n, 0, float("nan"), ValueError),
+            (n, 0, 1e30, ValueError),
+            (n, slice(None), np.array([0.5, np.nan]), ValueError), (x, "a", 1.0, IndexError),
+            (x, 0, 2**24 + 1, ValueError)):
         before = target.tolist()
         with pytest.raises(error):
             target[key] = value
@@ -476,21 +504,30 @@ def test_iteration():
 
 def test_methods_that_change_shape():
     x = nncore.zeros(2, 3, 1)
-    assert x.T.shape == (1, 3, 2) and x.flatten().shape == (6,) and x.flatten(1).shape == (2, 3) and x.flatten(0, 1).shape == (6, 1)
+    assert x.T.shape == (1, 3, 2) and x.flatten().shape == (6,) and x.flatten(1).shape == (2, 3)
+    assert x.flatten(0, 1).shape == (6, 1)
     assert x.squeeze().shape == x.squeeze(-1).shape == (2, 3) and x.squeeze(0).shape == (2, 3, 1)
-    assert x.unsqueeze(0).shape == (1, 2, 3, 1) and x.unsqueeze(-1).shape == (2, 3, 1, 1) and nncore.tensor(1.0).unsqueeze(0).shape == (1,)
-    assert x.view(6, -1).shape == x.reshape((6, 1)).shape == (6, 1) and x.reshape(-1).shape == (6,) and x.reshape([3, 2]).shape == (3, 2)
-    assert x.permute(2, 0, 1).shape == x.permute((2, 0, 1)).shape == (1, 2, 3) and x.transpose(0, -1).shape == (1, 3, 2)
+    assert x.unsqueeze(0).shape == (1, 2, 3, 1) and x.unsqueeze(-1).shape == (2, 3, 1, 1)
+    assert nncore.tensor(1.0).unsqueeze(0).shape == (1,)
+    assert x.view(6, -1).shape == x.reshape((6, 1)).shape == (6, 1) and x.reshape(-1).shape == (6,)
+    assert x.reshape([3, 2]).shape == (3, 2)
+    assert x.permute(2, 0, 1).shape == x.permute((2, 0, 1)).shape == (1, 2, 3)
+    assert x.transpose(0, -1).shape == (1, 3, 2)
     assert nncore.tensor(1.0).flatten().shape == (1,) and nncore.zeros(3).permute(0).shape == (3,)
     assert nncore.zeros(0, 5).reshape(5, 0).shape == (5, 0)
-    for wrong in (lambda: x.squeeze(3), lambda: x.squeeze(-4), lambda: nncore.tensor(1.0).squeeze(0), lambda: x.unsqueeze(4),
-                  lambda: x.unsqueeze(-5), lambda: x.flatten(2, 0), lambda: x.flatten(3), lambda: x.reshape(4), lambda: x.reshape(-1, -1),
-                  lambda: x.reshape(-2, -3), lambda: x.reshape(5, -1), lambda: nncore.zeros(0).reshape(0, -1), lambda: x.permute(0, 1),
-                  lambda: x.permute(0, 0, 1), lambda: x.transpose(0, 5), lambda: x.reshape(1, 1, 1, 1, 1, 6), lambda: x.permute(0, 1, 3)):
+    for wrong in (lambda: x.squeeze(3), lambda: x.squeeze(-4), lambda: nncore.tensor(1.0).squeeze(0),
+                  lambda: x.unsqueeze(4),
+                  lambda: x.unsqueeze(-5), lambda: x.flatten(2, 0), lambda: x.flatten(3), lambda: x.reshape(4),
+                  lambda: x.reshape(-1, -1),
+                  lambda: x.reshape(-2, -3), lambda: x.reshape(5, -1), lambda: nncore.zeros(0).reshape(0, -1),
+                  lambda: x.permute(0, 1),
+                  lambda: x.permute(0, 0, 1), lambda: x.transpose(0, 5), lambda: x.reshape(1, 1, 1, 1, 1, 6),
+                  lambda: x.permute(0, 1, 3)):
         with pytest.raises(ValueError) as e:
             wrong()
         assert str(e.value)
-    for wrong in (lambda: x.reshape(1.5, 4), lambda: x.reshape("a"), lambda: x.permute(0.0, 1.0, 2.0), lambda: x.squeeze("a"),
+    for wrong in (lambda: x.reshape(1.5, 4), lambda: x.reshape("a"), lambda: x.permute(0.0, 1.0, 2.0),
+                  lambda: x.squeeze("a"),
                   lambda: x.reshape(None)):
         with pytest.raises(TypeError):
             wrong()
@@ -502,7 +539,8 @@ def test_in_place_methods():
     assert x.fill_(3).tolist() == [[3, 3], [3, 3]] and x.zero_().tolist() == [[0, 0], [0, 0]]
     n = nncore.tensor([1, 2])
     assert n.fill_(7).tolist() == [7, 7] and n.copy_([3, 4]).dtype == "int64"
-    for wrong in (lambda: x.copy_([1.0]), lambda: x.copy_(nncore.ones(4)), lambda: n.fill_(0.5), lambda: n.copy_([0.5, 1.0])):
+    for wrong in (lambda: x.copy_([1.0]), lambda: x.copy_(nncore.ones(4)), lambda: n.fill_(0.5),
+                  lambda: n.copy_([0.5, 1.0])):
         with pytest.raises(ValueError):
             wrong()
     assert n.tolist() == [3, 4]
@@ -513,8 +551,10 @@ def test_in_place_methods():
 @pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))],
                          ids=["copy", "deepcopy", "pickle"])
 def test_copies(make_copy):
-    for t in (nncore.tensor([1.5, 2.5], requires_grad=True), nncore.tensor([1, 2]), nncore.tensor(True), nncore.zeros(0, 3),
-              nncore.nn.Parameter([1.0, 2.0]), nncore.tensor(np.zeros(2, "u1")), nncore.nn.Parameter([1.0], requires_grad=False)):
+    for t in (nncore.tensor([1.5, 2.5], requires_grad=True), nncore.tensor([1, 2]), nncore.tensor(True),
+              nncore.zeros(0, 3),
+              nncore.nn.Parameter([1.0, 2.0]), nncore.tensor(np.zeros(2, "u1")),
+              nncore.nn.Parameter([1.0], requires_grad=False)):
         u = make_copy(t)
         assert type(u) is type(t) and u.dtype == t.dtype and u.shape == t.shape and u.tolist() == t.tolist()
         assert u.requires_grad == t.requires_grad and u.is_leaf and not np.shares_memory(u.numpy(), t.numpy())
