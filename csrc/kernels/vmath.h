@@ -1,12 +1,22 @@
 /* Elementary functions of float vectors, over vec.h: no branches, no gathers, the same text for every instruction set.
  *
- * Every function is within 2 ulp of the true value over its whole range, NaN gives NaN, and infinities give the limit.
- * Subnormal arguments count as 0 and results below 2^-126 may be 0: kernels run with FTZ and DAZ set. Gradients are
- * bounded absolutely where their sign changes, as said there.
+ * Largest error over all 2^32 arguments and all instruction sets, in ulp of the true value, and cycles per element in
+ * cache with AVX-512, AVX2 and SSE2 on Zen 5 (whose division is cheap: 2.5 cycles for 16):
  *
- * Polynomials are minimax fits (Remez exchange, relative error below 2^-26) whose coefficients were rounded to float32
- * from the lowest power up, the rest refitted each time. Where the last operation's rounding and one more would exceed
- * 2 ulp, the part that rounding lost is carried along (`low`).
+ *     exp        1.03   0.4  1.0   3.1        gelu        1.995  1.0  2.2  13.6
+ *     expm1      1.66   0.5  1.0   3.4        gelu_tanh   1.98   1.2  2.3   9.5
+ *     log        0.89   0.5  1.2   4.2        silu        1.77   0.6  1.2   3.8
+ *     log1p      1.44   0.7  1.7   5.0        softplus    2.27   1.0  2.0   7.2
+ *     tanh       1.20   0.8  1.6   5.0        erf         1.77  1.3  2.7   9.5
+ *     sigmoid    1.75   0.5  1.0   3.4        pow         0.57   3.5  6.8  18.4
+ *
+ * pow was tried on 1.6e6 pairs. The slopes gelu_grad, gelu_tanh_grad and silu_grad are off by less than 1.4e-7. NaN
+ * gives NaN, infinities give the limit. Subnormal arguments count as 0 and results below 2^-126 may be 0: kernels run
+ * with FTZ and DAZ set.
+ *
+ * Polynomials are minimax fits whose coefficients were rounded to float32 from the lowest power up, the rest fitted
+ * anew each time; they add less than 0.25 ulp. What remains is rounding. Where two roundings too many would exceed
+ * 2 ulp, the part that one of them lost is carried along (`low`, `lost`).
  */
 #ifndef VMATH_H
 #define VMATH_H
