@@ -129,17 +129,25 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     _check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is not within [0, 1]")
-    x, target, weight = as_float(input), _labels(target, True), _weight(weight)
-    loss, scale, rz = _core.cross_entropy(x.array, target, weight, label_smoothing, ignore_index, True)
+    x, t, weight = as_float(input), _labels(target, True), _weight(weight)
+    loss, scale, rz = _core.cross_entropy(x.array, t, weight, label_smoothing, ignore_index, True)
     y, denominator = _reduce_rows(loss, scale, reduction, x.array.shape[:-1])
-    return record(y, _cross_entropy_grad, (x,),
-                  (x.array, target, weight, rz, denominator, label_smoothing, ignore_index))
+    return record(y, _cross_entropy_grad, (x, target if isinstance(target, _core.TensorBase) else None),
+                  (x.array, t, weight, rz, denominator, label_smoothing, ignore_index))
 
 
 def _cross_entropy_grad(node, dy):
     x, target, weight, rz, denominator, smoothing, ignore = node.saved
     dloss = dy if denominator is None else _core.binary(DIV, dy, denominator)
-    node.give(0, _core.cross_entropy_grad(dloss, rz, x, target, weight, smoothing, ignore, True))
+    if node.needs(0):
+        node.give(0, _core.cross_entropy_grad(dloss, rz, x, target, weight, smoothing, ignore, True))
+    if node.needs(1):  # probabilities: dt[b,c] = -(1 - smoothing) weight[c] log_softmax(x[b])[c] dloss[b]
+        slope = _core.binary(MUL, _core.log_softmax(x), _core.from_scalar(smoothing - 1.0))
+        if weight is not None:
+            slope = _core.binary(MUL, slope, _core.reshape(weight, -1))
+        if dloss.ndim:
+            dloss = _core.reshape(dloss, x.shape[:-1] + (1,))
+        node.give(1, _core.binary(MUL, slope, dloss))
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):

@@ -352,6 +352,7 @@ for shape in ((1, 2), (3, 5), (17, 10), (2, 3, 7), (4, 1), (5, 33), (3, 16), (5,
             for w in (None, weight):
                 for target in (labels, probabilities(shape, seed=3)):
                     case("cross_entropy", uniform(shape, -3, 3), target, w, **terms,
+                         wanted=(0,) if target is labels else (0, 1),
                          attributes={"reduction": reduction, "label_smoothing": smoothing})
         for w in (None, weight):
             case("nll_loss", uniform(shape, -3, 0), labels, w, attributes={"reduction": reduction}, **terms)
