@@ -48,8 +48,7 @@ enum nn_flag {
     NN_TB = 4,      /* gemm: b is stored transposed, [n,k] */
     NN_NESTEROV = 8,
     NN_DECOUPLED = 16, /* adam: weight decay acts on the weight, not on the gradient (AdamW) */
-    NN_CENTERED = 32,  /* rmsprop */
-    NN_MAXIMIZE = 64,  /* optimizers: climb instead */
+    NN_MAXIMIZE = 32,  /* optimizers: climb instead */
 };
 
 enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX };
@@ -106,7 +105,6 @@ int nn_isa_select(const char *name); /* 0, or -1 when unknown or not supported h
 const char *nn_isa_current(void);
 
 /* Threads (par.c). */
-void nn_threads_init(int affinity, int quota, int cores); /* limits found by the caller; 0: unknown */
 int nn_threads_get(void);
 void nn_threads_set(int n);
 int nn_has_openmp(void);

@@ -139,11 +139,3 @@ void nn_threads_set(int n)
     promised = 0;
     atomic_store_explicit(&threads, n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n, memory_order_relaxed);
 }
-
-void nn_threads_init(int affinity, int quota, int cores)
-{
-    int n = affinity > 0 ? affinity : 1;
-    if (quota > 0 && quota < n) n = quota;
-    if (cores > 0 && cores < n) n = cores;
-    nn_threads_set(n);
-}

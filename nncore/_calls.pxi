@@ -894,7 +894,6 @@ def permutation(n, Array state):
 OPTIMIZERS = {"sgd": NN_OP_sgd, "adam": NN_OP_adam, "rmsprop": NN_OP_rmsprop, "adagrad": NN_OP_adagrad}
 NESTEROV = NN_NESTEROV
 DECOUPLED = NN_DECOUPLED
-CENTERED = NN_CENTERED
 MAXIMIZE = NN_MAXIMIZE
 
 

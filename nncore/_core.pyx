@@ -137,11 +137,6 @@ def build_flags():
     return nn_build.decode()
 
 
-def threads_init(int affinity, int quota, int cores):
-    """Threads from what the machine allows; 0: unknown. nncore.threads decides and calls set_num_threads instead."""
-    nn_threads_init(affinity, quota, cores)
-
-
 def get_num_threads():
     """Number of threads a large piece of work is shared by."""
     return nn_threads_get()

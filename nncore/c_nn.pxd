@@ -19,7 +19,7 @@ cdef extern from "nn.h" nogil:
         uint32_t flags
         nn_view v[8]
         nn_attributes a
-    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_CENTERED, NN_MAXIMIZE
+    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE
     enum: NN_OK, NN_NOMEM, NN_BADINDEX
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
     enum: NN_UNARIES, NN_BINARIES, NN_LOSSES, NN_OPS
@@ -56,7 +56,6 @@ cdef extern from "nn.h" nogil:
     int nn_isa_supported(int i)
     int nn_isa_select(const char *name)
     const char *nn_isa_current()
-    void nn_threads_init(int affinity, int quota, int cores)
     int nn_threads_get()
     void nn_threads_set(int n)
     int nn_has_openmp()
