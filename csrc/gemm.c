@@ -99,6 +99,16 @@ static void empty_product(const gemm *g)
 /* Rows `stride` floats apart share cache sets when that is a multiple of 2 KB. */
 static int aliases(int64_t stride) { return stride % 512 == 0 && stride > 0; }
 
+/* All columns where there are row tasks enough, as a is packed once for each piece of columns; else NB; and narrower where
+ * even those are fewer than two for each thread. A multiple of nr. Results do not depend on it: no sum is cut. */
+static int64_t columns_of_a_task(int64_t nc, int64_t row_tasks, int workers)
+{
+    if (workers == 1 || row_tasks >= 4 * workers) return NC;
+    if (row_tasks * ceil_div(nc, NB) >= 2 * workers) return NB;
+    int64_t pieces = ceil_div(2 * workers, row_tasks);
+    return ceil_div(ceil_div(nc, pieces), nn_k->nr) * nn_k->nr;
+}
+
 static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
@@ -118,7 +128,7 @@ static int run(gemm *g)
     }
     for (g->jc = 0; g->jc < g->n; g->jc += NC) {
         g->nc = min(NC, g->n - g->jc);
-        g->nb = row_tasks >= 4 * workers || workers == 1 ? NC : NB; /* a is packed once for each piece of columns */
+        g->nb = columns_of_a_task(g->nc, row_tasks, workers);
         g->col_tasks = ceil_div(g->nc, g->nb);
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
