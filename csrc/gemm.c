@@ -11,10 +11,10 @@
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
  * b is packed where its columns are used by enough rows to pay for the copy, and always when it is stored transposed.
- * a is read in place by broadcast, except where its rows lie a large power of two apart: they would fall into the same
- * few cache sets. The blocks of k depend on sizes only, so results are bitwise equal for any number of threads. Where c has too
- * few blocks to share but k is long (a weight gradient over many rows), k is cut into SPLITS whose partial sums are
- * added in order.
+ * a is read in place by broadcast, except where its rows lie a large power of two apart (they would fall into the same
+ * few cache sets), or where it is stored transposed with long rows (every k would be another page). The blocks of k
+ * depend on sizes only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but
+ * k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order.
  */
 #include <string.h>
 #include "kernels/kernels.h"

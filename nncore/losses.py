@@ -4,7 +4,7 @@ reduction: "mean" (default), "sum", or "none" for one loss per element or row.
 """
 from . import _core
 from ._core import BINARY, LOSSES, as_float, record
-from .convert import index_tensor
+from .convert import index_tensor, to_array
 
 __all__ = ["mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy",
            "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
@@ -169,7 +169,6 @@ def _labels(target, probabilities):
     array = target.array if isinstance(target, _core.TensorBase) else None
     if array is None or array.dtype in ("uint8", "bool"):
         if array is None and probabilities:
-            from .convert import to_array
             array = to_array(target)
             target = _core.make_tensor(array)
         if not (probabilities and array is not None and array.dtype == "float32"):

@@ -2,7 +2,7 @@
  *
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
  * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The
- * pointers of a advance together: five of them, three rows apart, keep the addresses within x86's addressing modes.
+ * pointers of a advance together: three of them, three rows apart, keep the addresses within x86's addressing modes.
  * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak while its data are in L1.
  * 8 x 2 loses least beyond: its rows of a leave room for b's panel there.
  */
@@ -15,17 +15,16 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         __builtin_prefetch(c + i * ldc, 1);
         if (nv > 1 && VL > 8) __builtin_prefetch(c + i * ldc + (nv - 1) * VL, 1);
     }
-    const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs, *a9 = a + 9 * rs, *a12 = a + 12 * rs;
+    const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs;
     for (int64_t p = 0; p < k; p++) {
         vf bp[GEMM_NV];
         UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
         UNROLL for (int i = 0; i < mr; i++) {
-            const float *ai = i < 3 ? a0 + i * rs : i < 6 ? a3 + (i - 3) * rs : i < 9 ? a6 + (i - 6) * rs
-                            : i < 12 ? a9 + (i - 9) * rs : a12 + (i - 12) * rs;
+            const float *ai = i < 3 ? a0 + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs;
             vf aip = vset(*ai);
             UNROLL for (int j = 0; j < nv; j++) s[i][j] += aip * bp[j];
         }
-        a0 += cs; a3 += cs; a6 += cs; a9 += cs; a12 += cs;
+        a0 += cs; a3 += cs; a6 += cs;
         b += ldb;
     }
     if (acc)
@@ -67,12 +66,6 @@ GEMM_TILES(5) GEMM_TILES(6)
 #if GEMM_MR > 6
 GEMM_TILES(7) GEMM_TILES(8)
 #endif
-#if GEMM_MR > 8
-GEMM_TILES(9) GEMM_TILES(10) GEMM_TILES(11) GEMM_TILES(12)
-#endif
-#if GEMM_MR > 12
-GEMM_TILES(13) GEMM_TILES(14)
-#endif
 
 static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has contiguous m][nv - 1] */
     GEMM_ENTRY(1), GEMM_ENTRY(2), GEMM_ENTRY(3), GEMM_ENTRY(4),
@@ -81,12 +74,6 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has conti
 #endif
 #if GEMM_MR > 6
     GEMM_ENTRY(7), GEMM_ENTRY(8),
-#endif
-#if GEMM_MR > 8
-    GEMM_ENTRY(9), GEMM_ENTRY(10), GEMM_ENTRY(11), GEMM_ENTRY(12),
-#endif
-#if GEMM_MR > 12
-    GEMM_ENTRY(13), GEMM_ENTRY(14),
 #endif
 };
 
