@@ -7,12 +7,12 @@
  *   jc  columns of c, NC at a time
  *   pc  depth, about kc at a time: b's block [kc, NC] is packed into panels of nr columns, or read in place
  *   ic  rows of c, MC at a time, with all columns or NB of them: one task, on any thread
- *   jr  panels of nr columns: the panel stays in L1 while all row tiles of the task pass
+ *   jr  panels of nr columns
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
- * b is packed where its columns are used by enough rows to pay for the copy, and always when it is stored transposed.
- * a is read in place by broadcast, except where its rows lie a large power of two apart (they would fall into the same
- * few cache sets), or where it is stored transposed with long rows (every k would be another page). The blocks of k
+ * a is packed for every task, unless c is narrow: then it is used too few times, and read in place by broadcast. b is read
+ * in place for few rows, and where it is small and its rows do not fall into the same few cache sets; where all rows are one
+ * task, each panel is packed just before it is used, while it stays in L2. The blocks of k
  * depend on sizes only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but
  * k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order.
  */
@@ -20,11 +20,13 @@
 #include "kernels/kernels.h"
 #include "par.h"
 
-#define NC 2048          /* columns of a packed block: kc * NC floats = 2 MB */
+#define NC 2112          /* columns of a packed block, at most: kc * NC floats = 4 MB with AVX-512, 2 MB without */
 #define MC (16 * nn_k->mr) /* rows of a task: about 128 */
-#define NB 256           /* columns of a task where rows alone are too few tasks for the threads */
-#define DIRECT_ROWS 32   /* up to so many rows, b is read in place */
+#define NB (256 / nn_k->nr * nn_k->nr) /* columns of a task where rows alone are too few tasks for the threads */
+#define PACKING_COLUMNS 96 /* a is packed for so many columns */
+#define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
+#define ALIASING_ROWS 64 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
 #define FLOPS_PER_NS 100.0
@@ -38,31 +40,42 @@ typedef struct {
     const float *attr;
     /* the block in work */
     int64_t jc, nc, pc, kc;
-    float *packed_b, *packed_a; /* packed_a: one block per worker, or NULL */
-    int64_t nb, col_tasks;
+    enum { IN_PLACE, PANELS, BLOCKS } packing; /* of b: not at all, panel by panel in each task, or a block for all tasks */
+    float *packed_b; /* PANELS: one per worker */
+    float *packed_a; /* one block per worker, or NULL */
+    int64_t nb, col_tasks; /* columns of a task: a multiple of nr; the last task has what is left */
+    int64_t pack_tasks;
 } gemm;
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Floats of a packed block of a; more than a multiple of the page size, so that blocks of workers do not alias. */
+/* Floats of a packed block of a, and of a panel of b; more than a multiple of the page size, so that those of different
+ * workers do not alias. */
 static int64_t packed_a_size(int64_t kc) { return MC * kc + 64; }
+static int64_t packed_panel_size(int64_t kc) { return nn_k->nr * kc + 64; }
+
+/* The block of b in work, from its column j on. */
+static const float *b_at(const gemm *g, int64_t j)
+{
+    return g->tb ? g->b + (g->jc + j) * g->ldb + g->pc : g->b + g->pc * g->ldb + g->jc + j;
+}
 
 static void pack_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
     gemm *g = arg;
-    int64_t j = task * NB, width = min(NB, g->nc - j);
+    int64_t j = task * NB, width = task + 1 < g->pack_tasks ? NB : g->nc - j;
     float *to = g->packed_b + j * g->kc;
-    if (g->tb) nn_k->gemm_pack_bt(to, g->b + (g->jc + j) * g->ldb + g->pc, g->ldb, g->kc, width);
-    else nn_k->gemm_pack_b(to, g->b + g->pc * g->ldb + g->jc + j, g->ldb, g->kc, width);
+    if (g->tb) nn_k->gemm_pack_bt(to, b_at(g, j), g->ldb, g->kc, width);
+    else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width);
 }
 
 static void block_task(void *arg, int64_t task, int worker)
 {
     gemm *g = arg;
     int64_t i = task / g->col_tasks * MC, j = task % g->col_tasks * g->nb;
-    int64_t rows = min(MC, g->m - i), width = min(g->nb, g->nc - j);
+    int64_t rows = min(MC, g->m - i), width = task % g->col_tasks + 1 < g->col_tasks ? g->nb : g->nc - j;
     float *c = g->c + i * g->ldc + g->jc + j;
     const float *a = g->a + i * g->rs + g->pc * g->cs;
     int64_t rs = g->rs, cs = g->cs;
@@ -75,10 +88,12 @@ static void block_task(void *arg, int64_t task, int worker)
     }
     const float *bias = g->bias && g->pc == 0 ? g->bias + g->jc + j : NULL;
     int acc = g->acc || g->pc > 0;
-    if (g->packed_b)
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, nn_k->nr, g->kc * nn_k->nr, bias, acc, rows, width, g->kc);
+    if (g->packing == BLOCKS)
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc);
     else
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->b + g->pc * g->ldb + g->jc + j, g->ldb, nn_k->nr, bias, acc, rows, width, g->kc);
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, b_at(g, j), g->ldb, g->tb,
+                         g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL, bias, acc, rows,
+                         width, g->kc);
     if (g->f && g->pc + g->kc == g->k) {
         if (width == g->ldc) g->f(c, c, g->attr, rows * width);
         else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
@@ -96,9 +111,6 @@ static void empty_product(const gemm *g)
     }
 }
 
-/* Rows `stride` floats apart share cache sets when that is a multiple of 2 KB. */
-static int aliases(int64_t stride) { return stride % 512 == 0 && stride > 0; }
-
 /* All columns where there are row tasks enough, as a is packed once for each piece of columns; else NB; and narrower where
  * even those are fewer than two for each thread. A multiple of nr. Results do not depend on it: no sum is cut. */
 static int64_t columns_of_a_task(int64_t nc, int64_t row_tasks, int workers)
@@ -109,31 +121,41 @@ static int64_t columns_of_a_task(int64_t nc, int64_t row_tasks, int workers)
     return ceil_div(ceil_div(nc, pieces), nn_k->nr) * nn_k->nr;
 }
 
+/* How many pieces of `width` columns; the last may have some more, so that no panel is cut: panels are cut evenly. */
+static int64_t pieces(int64_t columns, int64_t width)
+{
+    int64_t n = columns / width;
+    return n ? n : 1;
+}
+
 static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
     if (g->k == 0) return empty_product(g), NN_OK;
     int64_t depth_blocks = (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc); /* of 0.63 to 1.25 times nn_k->kc */
     int64_t kc = ceil_div(g->k, depth_blocks > 0 ? depth_blocks : 1), row_tasks = ceil_div(g->m, MC);
-    int64_t ncs = min(NC, g->n);
-    int direct = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr || g->n * g->k <= DIRECT_SIZE);
-    int pack_a = g->n >= 4 * nn_k->nr && g->m > 1 && (g->cs == 1 ? aliases(g->rs) : g->cs >= 512);
-    size_t b_bytes = direct ? 0 : (size_t)(ceil_div(ncs, nn_k->nr) * nn_k->nr * kc) * sizeof(float);
-    int workers = nn_workers();
+    int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), nn_k->nr) * nn_k->nr;
+    int workers = nn_workers(), pack_a = g->m > 1 && g->n >= PACKING_COLUMNS;
+    int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
+                              (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
+    g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
+    int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
+    size_t b_bytes = (size_t)b_floats * sizeof(float);
     size_t a_bytes = pack_a ? (size_t)(workers * packed_a_size(kc)) * sizeof(float) : 0;
     if (b_bytes && !(g->packed_b = nn_alloc(b_bytes))) return NN_NOMEM;
     if (a_bytes && !(g->packed_a = nn_alloc(a_bytes))) {
         nn_free(g->packed_b, b_bytes);
         return NN_NOMEM;
     }
-    for (g->jc = 0; g->jc < g->n; g->jc += NC) {
-        g->nc = min(NC, g->n - g->jc);
+    for (g->jc = 0; g->jc < g->n; g->jc += ncs) {
+        g->nc = min(ncs, g->n - g->jc);
         g->nb = columns_of_a_task(g->nc, row_tasks, workers);
-        g->col_tasks = ceil_div(g->nc, g->nb);
+        g->col_tasks = pieces(g->nc, g->nb);
+        g->pack_tasks = pieces(g->nc, NB);
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
             double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;
-            if (!direct) nn_for(ceil_div(g->nc, NB), 0.2 * g->nc * g->kc, pack_task, g);
+            if (g->packing == BLOCKS) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
             nn_for(row_tasks * g->col_tasks, work, block_task, g);
         }
     }

@@ -1,32 +1,74 @@
 /* The multiplication of one block: c[m,n] = a[m,k] @ b[k,n], from register tiles. Axes m n k; see ../gemm.c.
  *
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
- * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The
- * pointers of a advance together: three of them, three rows apart, keep the addresses within x86's addressing modes.
- * On a Zen 5 at 4.2 GHz every tile from 8 x 2 to 14 x 2 and 6 x 4 gives 97-100 % of the FMA peak while its data are in L1.
- * 8 x 2 loses least beyond: its rows of a leave room for b's panel there.
+ * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The pointers
+ * of a lie three rows apart, to keep the addresses within x86's addressing modes.
+ *
+ * What a tile costs beside its multiply-adds decides its shape. With AVX-512, 8 x 3 needs 1.5 instructions for each
+ * multiply-add, 8 x 2 needs 1.9: Intel's cores issue four in a cycle, for two multiply-adds, and half of that while the
+ * other thread of the core is busy. Filling and emptying a tile takes about 110 cycles (Xeon, Cascade Lake), hence deep
+ * blocks of k. While it multiplies, a tile fetches what comes next, two lines every GEMM_PACE steps: in one burst the same
+ * lines fill the core's line buffers and stop it. Measured at 2048 on that Xeon, share of the FMA peak: 75 % without,
+ * 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
  */
+#if VL == 16
+#define GEMM_PACE 4
+#define GEMM_PACE_LOOP UNROLL
+#else
+#define GEMM_PACE 16
+#define GEMM_PACE_LOOP /* unrolled, the older cores could not keep it decoded */
+#endif
+
+/* s[i][j] += a[i] b[j] for one k */
+INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_NV], const float *a, int64_t rs, const float *b)
+{
+    const float *a3 = a + 3 * rs, *a6 = a + 6 * rs;
+    vf bp[GEMM_NV];
+    UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
+    UNROLL for (int i = 0; i < mr; i++) {
+        vf aip = vset(i < 3 ? a[i * rs] : i < 6 ? a3[(i - 3) * rs] : a6[(i - 6) * rs]);
+        UNROLL for (int j = 0; j < nv; j++) s[i][j] += aip * bp[j];
+    }
+}
+
+/* Lines to fetch: rows of `run` floats, `stride` floats apart, up to `end`. */
+typedef struct {
+    const float *p, *row_end, *end;
+    int64_t run, stride;
+} gemm_ahead;
+
+INLINE gemm_ahead gemm_rows_ahead(const float *p, int64_t rows, int64_t run, int64_t stride)
+{
+    return (gemm_ahead){p, p + run, p + rows * stride, run, stride};
+}
+
+INLINE void gemm_fetch(gemm_ahead *f, const int level)
+{
+    if (f->p >= f->end) return;
+    __builtin_prefetch(f->p, 0, level);
+    f->p += 16;
+    if (f->p >= f->row_end) {
+        f->p = f->row_end + f->stride - f->run;
+        f->row_end += f->stride;
+    }
+}
+
 INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
-                           const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)
+                           const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k,
+                           gemm_ahead *ahead)
 {
     vf s[GEMM_MR][GEMM_NV];
-    UNROLL for (int i = 0; i < mr; i++) {
+    UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
-        __builtin_prefetch(c + i * ldc, 1);
-        if (nv > 1 && VL > 8) __builtin_prefetch(c + i * ldc + (nv - 1) * VL, 1);
+    gemm_ahead of_c = ahead[0], of_inputs = ahead[1];
+    int64_t p = 0;
+    for (; p + GEMM_PACE <= k; p += GEMM_PACE) {
+        gemm_fetch(&of_c, 3);
+        gemm_fetch(&of_inputs, 2);
+        GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     }
-    const float *a0 = a, *a3 = a + 3 * rs, *a6 = a + 6 * rs;
-    for (int64_t p = 0; p < k; p++) {
-        vf bp[GEMM_NV];
-        UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
-        UNROLL for (int i = 0; i < mr; i++) {
-            const float *ai = i < 3 ? a0 + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs;
-            vf aip = vset(*ai);
-            UNROLL for (int j = 0; j < nv; j++) s[i][j] += aip * bp[j];
-        }
-        a0 += cs; a3 += cs; a6 += cs;
-        b += ldb;
-    }
+    ahead[1] = of_inputs;
+    for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     if (acc)
         UNROLL for (int i = 0; i < mr; i++)
             UNROLL for (int j = 0; j < nv; j++) s[i][j] += vload(c + i * ldc + j * VL);
@@ -46,18 +88,24 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
 }
 
 typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride, const float *b, int64_t ldb,
-                          const float *bias, int acc, int64_t tail, int64_t k);
+                          const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead);
 
 /* a with contiguous k (row) and a with contiguous m (col: a transposed, or packed). */
 #define GEMM_TILE(mr, nv)                                                                                              \
     static void gemm_row_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, const float *b, int64_t ldb,   \
-                                     const float *bias, int acc, int64_t tail, int64_t k)                              \
-    { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, bias, acc, tail, k); }                                          \
+                                     const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead)     \
+    { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, bias, acc, tail, k, ahead); }                        \
     static void gemm_col_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t cs, const float *b, int64_t ldb,   \
-                                     const float *bias, int acc, int64_t tail, int64_t k)                              \
-    { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, bias, acc, tail, k); }
+                                     const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead)     \
+    { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, bias, acc, tail, k, ahead); }
+#if GEMM_NV == 2
 #define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2)
 #define GEMM_ENTRY(mr) {{gemm_row_##mr##x1, gemm_row_##mr##x2}, {gemm_col_##mr##x1, gemm_col_##mr##x2}}
+#else
+#define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2) GEMM_TILE(mr, 3)
+#define GEMM_ENTRY(mr)                                                                                                 \
+    {{gemm_row_##mr##x1, gemm_row_##mr##x2, gemm_row_##mr##x3}, {gemm_col_##mr##x1, gemm_col_##mr##x2, gemm_col_##mr##x3}}
+#endif
 
 GEMM_TILES(1) GEMM_TILES(2) GEMM_TILES(3) GEMM_TILES(4)
 #if GEMM_MR > 4
@@ -67,7 +115,7 @@ GEMM_TILES(5) GEMM_TILES(6)
 GEMM_TILES(7) GEMM_TILES(8)
 #endif
 
-static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has contiguous m][nv - 1] */
+static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_NV] = { /* [mr - 1][a has contiguous m][nv - 1] */
     GEMM_ENTRY(1), GEMM_ENTRY(2), GEMM_ENTRY(3), GEMM_ENTRY(4),
 #if GEMM_MR > 4
     GEMM_ENTRY(5), GEMM_ENTRY(6),
@@ -77,93 +125,123 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][2] = { /* [mr - 1][a has conti
 #endif
 };
 
-/* Rows from i on are cut into tiles that differ by at most one row: two tiles of 5 beat one of 8 and one of 2. */
-INLINE int gemm_tile_rows(int64_t i, int64_t m)
+/* What is left is cut into pieces of at most `most` that differ by at most one: two tiles of 5 rows beat one of 8 and one
+ * of 2. The size of the next piece. */
+INLINE int gemm_piece(int64_t left, int most)
 {
-    int64_t tiles = (m - i + GEMM_MR - 1) / GEMM_MR;
-    return (int)((m - i + tiles - 1) / tiles);
+    int64_t pieces = (left + most - 1) / most;
+    return (int)((left + pieces - 1) / pieces);
 }
+INLINE int gemm_tile_rows(int64_t i, int64_t m) { return gemm_piece(m - i, GEMM_MR); }
+/* The same for the columns of a panel, in vectors. */
+INLINE int gemm_panel_vectors(int64_t j, int64_t n) { return gemm_piece((n - j + VL - 1) / VL, GEMM_NV); }
 
-/* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1, or a is packed
- * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). Panel j of b, nr columns wide, lies at
- * b + j*panel, its rows ldb apart. */
-static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
-                       int64_t panel, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
-{
-    const int nr = GEMM_NV * VL;
-    for (int64_t j = 0; j < n; j += nr, b += panel) {
-        int64_t width = n - j < nr ? n - j : nr;
-        int nv = (int)((width + VL - 1) / VL);
-        int64_t tail = width - (nv - 1) * VL;
-        const float *bias_j = bias ? bias + j : 0;
-        for (int64_t i = 0; i < m;) {
-            int mr = gemm_tile_rows(i, m);
-            float *cij = c + i * ldc + j;
-            if (j == 0 && cs == 1) /* the next rows of a, which come from memory for the first panel */
-                for (int r = 0; r < mr && i + mr + r < m; r++)
-                    for (int64_t p = 0; p < k; p += 16) __builtin_prefetch(a + (i + mr + r) * rs + p);
-            if (cs == 0)
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, b, ldb, bias_j, acc, tail, k);
-            else if (cs == 1)
-                gemm_tiles[mr - 1][0][nv - 1](cij, ldc, a + i * rs, rs, b, ldb, bias_j, acc, tail, k);
-            else
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, b, ldb, bias_j, acc, tail, k);
-            i += mr;
-        }
-    }
-}
-
-/* Panels of nr columns: to[n/nr][k][nr] = b[k,n]. The lanes beyond n in the last panel hold what follows in memory. Eight
- * rows at a time, so that each is read from left to right: down one panel, every row would be a new page. */
+/* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight rows
+ * at a time, so that each is read from left to right: down one panel, every row would be a new page. */
 static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
-    const int nr = GEMM_NV * VL;
     for (int64_t p0 = 0; p0 < k; p0 += 8)
-        for (int64_t j = 0; j < n; j += nr) {
+        for (int64_t j = 0; j < n;) {
+            int nv = gemm_panel_vectors(j, n), width = nv * VL;
             const float *bp = b + p0 * ldb + j;
-            float *panel = to + j * k + p0 * nr;
+            float *panel = to + j * k + p0 * width;
             int64_t rows = k - p0 < 8 ? k - p0 : 8;
-            for (int64_t p = 0; p < rows; p++, bp += ldb, panel += nr)
-                UNROLL for (int v = 0; v < GEMM_NV; v++)
-                    if (j + v * VL < n) vstore(panel + v * VL, vload(bp + v * VL));
+            for (int64_t p = 0; p < rows; p++, bp += ldb, panel += width)
+                for (int v = 0; v < nv; v++) vstore(panel + v * VL, vload(bp + v * VL));
+            j += width;
         }
 }
 
-/* The same from b stored transposed: to[n/nr][k][nr] = b[n,k]. */
+/* The same from b stored transposed: to[panel][k][its vectors] = b[n,k]. */
 static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
-    const int nr = GEMM_NV * VL;
-    for (int64_t j = 0; j < n; j += nr, to += k * nr)
-        for (int v = 0; v < GEMM_NV && j + v * VL < n; v++) {
+    for (int64_t j = 0; j < n;) {
+        int nv = gemm_panel_vectors(j, n), width = nv * VL;
+        float *panel = to + j * k;
+        for (int v = 0; v < nv; v++) {
             const float *bj = b + (j + v * VL) * ldb;
             int64_t rows = n - j - v * VL < VL ? n - j - v * VL : VL, p = 0;
             for (; p + VL <= k && rows == VL; p += VL) {
                 vf r[VL];
                 UNROLL for (int i = 0; i < VL; i++) r[i] = vload(bj + i * ldb + p);
                 vtranspose(r);
-                UNROLL for (int i = 0; i < VL; i++) vstore(to + (p + i) * nr + v * VL, r[i]);
+                UNROLL for (int i = 0; i < VL; i++) vstore(panel + (p + i) * width + v * VL, r[i]);
             }
             for (; p < k; p++)
-                for (int64_t i = 0; i < VL; i++) to[p * nr + v * VL + i] = i < rows ? bj[i * ldb + p] : 0;
+                for (int64_t i = 0; i < VL; i++) panel[p * width + v * VL + i] = i < rows ? bj[i * ldb + p] : 0;
         }
+        j += width;
+    }
+}
+
+/* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1, or a is packed
+ * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). b is packed (ldb == 0: panel after panel, k
+ * rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if tb. `room`, for k rows of a panel: b is
+ * packed there panel by panel, just before it is used; or null. */
+static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int tb,
+                       float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+{
+    for (int64_t j = 0; j < n;) {
+        int nv = gemm_panel_vectors(j, n), width = nv * VL;
+        int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL, step = ldb && !room ? ldb : width;
+        const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
+        /* Lines of the next panel: a share for each tile. */
+        gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, 0)
+                          : !room  ? gemm_rows_ahead(b, 0, 1, 1)
+                          : tb     ? gemm_rows_ahead(panel + width * ldb, width, k, ldb)
+                                   : gemm_rows_ahead(panel + width, k, width, ldb);
+        if (j + width >= n) next.end = next.p;
+        if (room) {
+            if (tb) gemm_pack_bt(room, panel, ldb, k, columns);
+            else gemm_pack_b(room, panel, ldb, k, columns);
+            panel = room;
+        }
+        for (int64_t i = 0; i < m;) {
+            int mr = gemm_tile_rows(i, m), last = i + mr >= m;
+            float *cij = c + i * ldc + j, *next_c = last ? c + j + width : cij + mr * ldc;
+            gemm_ahead ahead[2] = {gemm_rows_ahead(next_c, last && j + width >= n ? 0 : mr, width, ldc), next};
+            if (cs == 1 && j == 0) ahead[1] = gemm_rows_ahead(a + (i + mr) * rs, last ? 0 : mr, k, rs);
+            if (cs == 0)
+                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, panel, step, bias_j, acc, tail, k, ahead);
+            else if (cs == 1)
+                gemm_tiles[mr - 1][0][nv - 1](cij, ldc, a + i * rs, rs, panel, step, bias_j, acc, tail, k, ahead);
+            else
+                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, panel, step, bias_j, acc, tail, k, ahead);
+            next = ahead[1];
+            i += mr;
+        }
+        j += width;
+    }
+}
+
+/* One tile: to[k][mr] = a[mr,k], VL columns at a time. Where mr is no power of two, a column is stored as a whole vector,
+ * whose end the next one overwrites; `to` has room for the last. */
+INLINE void gemm_pack_tile(const int interleaved, float *to, const float *a, int64_t lda, int mr, int64_t k)
+{
+    const int rows = interleaved ? GEMM_MR : VL;
+    const int64_t step = interleaved ? VL : mr;
+    int64_t p = 0;
+    for (; p + VL <= k && mr <= VL; p += VL) {
+        vf r[VL];
+        UNROLL for (int i = 0; i < rows; i++) {
+            r[i] = i < mr ? vload(a + i * lda + p) : vset(0);
+            __builtin_prefetch(a + (i + mr) * lda + p);
+        }
+        vinterleave(r, rows);
+        UNROLL for (int i = 0; i < rows; i++, to += step) vstore(to, r[i]);
+    }
+    for (; p < k; p++)
+        for (int i = 0; i < mr; i++) *to++ = a[i * lda + p];
 }
 
 /* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
 static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
 {
+    const int whole = GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0;
     for (int64_t i = 0; i < m;) {
         int mr = gemm_tile_rows(i, m);
-        int64_t p = 0;
-#if GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0
-        for (; p + VL <= k && mr == GEMM_MR; p += VL) {
-            vf r[GEMM_MR];
-            UNROLL for (int j = 0; j < GEMM_MR; j++) r[j] = vload(a + (i + j) * lda + p);
-            vinterleave(r, GEMM_MR);
-            UNROLL for (int j = 0; j < GEMM_MR; j++, to += VL) vstore(to, r[j]);
-        }
-#endif
-        for (; p < k; p++)
-            for (int r = 0; r < mr; r++) *to++ = a[(i + r) * lda + p];
+        if (whole && mr == GEMM_MR) gemm_pack_tile(1, to + i * k, a + i * lda, lda, mr, k);
+        else gemm_pack_tile(0, to + i * k, a + i * lda, lda, mr, k);
         i += mr;
     }
 }

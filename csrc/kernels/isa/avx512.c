@@ -2,6 +2,6 @@
 #define ISA avx512
 #define VL 16
 #define GEMM_MR 8
-#define GEMM_NV 2
-#define GEMM_KC 256
+#define GEMM_NV 3
+#define GEMM_KC 512
 #include "../isa.h"
