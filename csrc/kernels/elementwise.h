@@ -1,8 +1,8 @@
 /* Elementwise kernels: one loop per line of unary.inc, binary.inc and loss.inc. Whole vectors, then the tail.
  *
- * Functions of one array take two vectors at a time. They are chains of 10 to 40 instructions, each waiting 4 cycles for
- * the one before; a processor looks only so far ahead for others to run meanwhile (Cascade Lake: as far as 97 that wait),
- * so it is given two chains.
+ * Functions of one array take two vectors at a time. They are chains of 10 to 40 instructions, each waiting 4 cycles
+ * for the one before; a processor looks only so far ahead for others to run meanwhile (Cascade Lake: as far as 97 that
+ * wait), so it is given two chains.
  */
 
 #define UNARY(name, saved, nattr, forward, grad)                                                                       \
