@@ -288,16 +288,19 @@ INLINE vi vroundi(vf a) { return __builtin_convertvector(vround(a), vi); }
 
 /* The same in the form k = a + V_MAGIC: the integer n stands in the low bits of k, and k - V_MAGIC is n as a float. */
 #define V_MAGIC 0x1.8p23f
-/* 2^(n + bias) for such a k; the exponent must be in -126 .. 127. */
-INLINE vf vpow2(vf k, int bias) { return (vf)(((vu)k << 23) + (vu)viset((127 + bias) << 23)); }
-/* a * 2^n for such a k, |n| < 250: rounds once, overflows to infinity and underflows as IEEE 754 says. */
+/* With the bias of exponents added, these bits need only be moved to where the exponent stands. */
+#define V_MAGIC_POW2(extra) (V_MAGIC + 127 + (extra))
+/* 2^(n + extra) for k = n + V_MAGIC_POW2(extra); the exponent must be in -126 .. 127. */
+INLINE vf vpow2(vf k) { return (vf)((vu)k << 23); }
+/* a * 2^n for k = n + V_MAGIC_POW2(V_LDEXP_EXTRA), |n| < 250: rounds once, overflows to infinity and underflows as IEEE 754 says. */
+#define V_LDEXP_EXTRA 127 /* half of n and half of both biases make a power each */
 INLINE vf vldexp(vf a, vf k)
 {
 #if VL == 16
-    return (vf)_mm512_scalef_ps((__m512)a, (__m512)(k - vset(V_MAGIC)));
+    return (vf)_mm512_scalef_ps((__m512)a, (__m512)(k - vset(V_MAGIC_POW2(V_LDEXP_EXTRA))));
 #else
     vi half = (vi)k >> 1, rest = (vi)((vu)k - (vu)half);
-    return a * vpow2((vf)half, 0) * vpow2((vf)rest, 0);
+    return a * vpow2((vf)half) * vpow2((vf)rest);
 #endif
 }
 /* x = m 2^e with 0.75 <= m < 1.5, for x > 0. For 0 (and subnormals), infinity, NaN and x < 0, m + e is what log gives:

@@ -37,13 +37,13 @@ INLINE vf v_poly(vf x, const float *c, int n)
 }
 #define V_POLY(x, ...) v_poly(x, (const float[]){__VA_ARGS__}, sizeof((float[]){__VA_ARGS__}) / sizeof(float))
 
-/* ---- exponentials: e^x = 2^n e^r, n an integer in the form vpow2 takes, |r| <= ln(2) / 2 ---- */
+/* ---- exponentials: e^x = 2^n e^r, n an integer, |r| <= ln(2) / 2 ---- */
 
-/* r; n by *k. */
-INLINE vf v_reduce(vf x, vf *k)
+/* r; *k is n + V_MAGIC_POW2(extra), so that 2^(n + extra) can be had from it. */
+INLINE vf v_reduce(vf x, float extra, vf *k)
 {
-    *k = x * vset(V_LOG2E) + vset(V_MAGIC);
-    vf n = *k - vset(V_MAGIC);
+    *k = x * vset(V_LOG2E) + vset(V_MAGIC_POW2(extra));
+    vf n = *k - vset(V_MAGIC_POW2(extra));
     return (x - n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW);
 }
 /* e^r - 1 for such an r, the polynomial split so that its parts can be had at the same time. */
@@ -56,20 +56,20 @@ INLINE vf v_expm1_reduced(vf r)
 
 INLINE vf v_exp(vf x)
 {
-    vf k, r = v_reduce(vatleast(vatmost(x, 89), -104), &k);
+    vf k, r = v_reduce(vatleast(vatmost(x, 89), -104), V_LDEXP_EXTRA, &k);
     return vldexp(v_expm1_reduced(r) + vset(1), k);
 }
 
 /* e^x for -87.4 <= x <= 0, and for x below: 0 or a subnormal. */
 INLINE vf v_exp_negative(vf x)
 {
-    vf k, q = v_expm1_reduced(v_reduce(vatleast(x, -87.4f), &k)), s = vpow2(k, 0);
+    vf k, q = v_expm1_reduced(v_reduce(vatleast(x, -87.4f), 0, &k)), s = vpow2(k);
     return (q + vset(1)) * s;
 }
 
 INLINE vf v_expm1(vf x)
 {
-    vf k, q = v_expm1_reduced(v_reduce(vatleast(vatmost(x, 89), -20), &k)), s = vpow2(k, -1);
+    vf k, q = v_expm1_reduced(v_reduce(vatleast(vatmost(x, 89), -20), -1, &k)), s = vpow2(k);
     vf half = q * s + (s - vset(0.5f));
     return vless(vabs(x), vset(0x1p-100f), x, half + half);
 }
@@ -79,7 +79,7 @@ INLINE vf v_expm1(vf x)
 #define V_SIGMOID_ONE 0x1p-8f
 INLINE vf v_sigmoid_denominator(vf x, vf low)
 {
-    vf k, q = v_expm1_reduced(v_reduce(-x, &k) - low), s = vpow2(k, -8);
+    vf k, q = v_expm1_reduced(v_reduce(-x, -8, &k) - low), s = vpow2(k);
     vf one = vset(V_SIGMOID_ONE), sum = s + one, lost = one - (sum - s);
     return (q * s + lost) + sum;
 }
@@ -149,7 +149,7 @@ INLINE vf v_tanh(vf x)
 /* Small |x|: an odd polynomial. Else 1 - 2 / (e^2|x| + 1), where the quotient's error shrinks. */
 INLINE vf v_tanh(vf x)
 {
-    vf t = vatmost(vabs(x), 10), k, q = v_expm1_reduced(v_reduce(t + t, &k)), s = vpow2(k, 0);
+    vf t = vatmost(vabs(x), 10), k, q = v_expm1_reduced(v_reduce(t + t, 0, &k)), s = vpow2(k);
     vf large = vset(1) - vset(2) / (q * s + (s + vset(1)));
     vf y = x * x, p = V_POLY(y, -0x1.555532p-2f, 0x1.1106f6p-3f, -0x1.b835a4p-5f, 0x1.51f8cep-6f, -0x1.750ce2p-8f);
     return vless(t, vset(0.625f), x * y * p + x, vcopysign(large, x));
@@ -269,7 +269,7 @@ static const float v_gelu_tail[9][8] = {
 INLINE vf v_gelu(vf x)
 {
     vf t = vatmost(vabs(x), 13.24f), h = vset(-0.5f) * t, z = vrounded(h * t), z_low = vmul_error(h, t, z);
-    vf k = z * vset(V_LOG2E) + vset(V_MAGIC), n = k - vset(V_MAGIC);
+    vf k = z * vset(V_LOG2E) + vset(V_MAGIC_POW2(0)), n = k - vset(V_MAGIC_POW2(0));
     vf q = v_expm1_reduced((z - n * vset(V_LN2_HIGH)) + (z_low - n * vset(V_LN2_LOW)));
 
     vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y);
@@ -280,7 +280,7 @@ INLINE vf v_gelu(vf x)
     vf low, w = vfma_low(p, d, V_GELU_LOOKUP(1, y), &low), e = (w * q + low) + w;
 #endif
     vf ramp = vless(x, vset(0x1p-125f), vset(0), x); /* below, x and x / 2 would be on two sides of the least normal */
-    return ramp - e * vpow2(k, 0);
+    return ramp - e * vpow2(k);
 }
 
 /* 1/2 + O(x), O odd: polynomials of degree 7 around the multiples of 13/16. Absolute error below 2^-22. */
