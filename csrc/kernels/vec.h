@@ -218,6 +218,16 @@ INLINE vf vatleast(vf a, float least)
 #endif
 }
 
+/* min(|a|, most) in one instruction with AVX-512; `most` or NaN for NaN in a. */
+INLINE vf vabs_atmost(vf a, float most)
+{
+#if VL == 16
+    return (vf)_mm512_range_ps((__m512)a, _mm512_set1_ps(most), 0xa); /* of the smaller magnitude; sign bit 0 */
+#else
+    return vatmost(vabs(a), most);
+#endif
+}
+
 /* a, rounded to float32 here: keeps a product from being contracted into an FMA, where its rounded value is meant. */
 INLINE vf vrounded(vf a)
 {
@@ -244,6 +254,16 @@ INLINE vf vmul_error(vf a, vf b, vf product)
     vf ah = (vf)((vi)a & high), al = a - ah, bh = (vf)((vi)b & high), bl = b - bh;
     vf error = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
     return (vf)((vi)error & (vabs(product) > vset(0x1p-80f)));
+#endif
+}
+/* a * b - c with one rounding for a c near a * b; without FMA for |a|, |b| < 2^100. */
+INLINE vf vmul_sub(vf a, vf b, vf c)
+{
+#if VL == 16 || VL == 8 || defined(__aarch64__)
+    return vmul_error(a, b, c);
+#else
+    vf product = vrounded(a * b);
+    return (product - c) + vmul_error(a, b, product);
 #endif
 }
 /* a * b + c, rounded, and in low what the rounding lost; for |c| >= |a b| or c = 0. */

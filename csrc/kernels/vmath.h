@@ -268,9 +268,9 @@ static const float v_gelu_tail[9][8] = {
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
 {
-    vf t = vatmost(vabs(x), 13.24f), h = vset(-0.5f) * t, z = vrounded(h * t), z_low = vmul_error(h, t, z);
-    vf k = z * vset(V_LOG2E) + vset(V_MAGIC_POW2(0)), n = k - vset(V_MAGIC_POW2(0));
-    vf q = v_expm1_reduced((z - n * vset(V_LN2_HIGH)) + (z_low - n * vset(V_LN2_LOW)));
+    vf t = vabs_atmost(x, 13.24f), h = vset(-0.5f) * t; /* NaN comes back with the ramp */
+    vf k = vrounded(h * t) * vset(V_LOG2E) + vset(V_MAGIC_POW2(0)), n = k - vset(V_MAGIC_POW2(0));
+    vf q = v_expm1_reduced(vmul_sub(h, t, n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW));
 
     vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y);
     UNROLL for (int i = V_GELU_DEGREE; i > 1; i--) p = p * d + V_GELU_LOOKUP(i, y);
