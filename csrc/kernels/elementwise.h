@@ -1,9 +1,29 @@
-/* Elementwise kernels: one loop per line of unary.inc, binary.inc and loss.inc. Whole vectors, then the tail.
+/* Elementwise kernels: one loop per line of unary.inc, binary.inc and loss.inc. Whole vectors, then the tail. */
+
+/* y[i] = value, an expression of i that gives VL of them, for 0 <= i < n.
  *
- * Functions of one array take two vectors at a time. They are chains of 10 to 40 instructions, each waiting 4 cycles
- * for the one before; a processor looks only so far ahead for others to run meanwhile (Cascade Lake: as far as 97 that
- * wait), so it is given two chains.
- */
+ * Two vectors at a time: functions of one array are chains of 10 to 40 instructions, each waiting 4 cycles for the one
+ * before; a processor looks only so far ahead for others to run meanwhile (Cascade Lake: as far as 97 that wait), so
+ * it is given two chains. And processors foresee what will be read better than what will be written: with
+ * y asked for in time, relu of 1e6 elements takes 336 us there instead of 392. */
+#define STORE_EACH(y, value)                                                                                           \
+    do {                                                                                                               \
+        int64_t i = 0;                                                                                                 \
+        while (i + 2 * VL <= n) {                                                                                      \
+            vahead(y + i);                                                                                             \
+            vf u = value;                                                                                              \
+            i += VL;                                                                                                   \
+            vf v = value;                                                                                              \
+            vstore(y + i - VL, u);                                                                                     \
+            vstore(y + i, v);                                                                                          \
+            i += VL;                                                                                                   \
+        }                                                                                                              \
+        if (i + VL <= n) {                                                                                             \
+            vstore(y + i, value);                                                                                      \
+            i += VL;                                                                                                   \
+        }                                                                                                              \
+        if (i < n) vstore_n(y + i, value, n - i);                                                                      \
+    } while (0)
 
 #define UNARY(name, saved, nattr, forward, grad)                                                                       \
     INLINE vf unary_value_##name(vf x, vf a, vf b) { (void)a; (void)b; return forward; }                               \
@@ -11,27 +31,12 @@
     static void unary_##name(float *y, const float *x, const float *attr, int64_t n)                                   \
     {                                                                                                                  \
         vf a = vset(attr[0]), b = vset(attr[1]);                                                                       \
-        int64_t i = 0;                                                                                                 \
-        for (; i + 2 * VL <= n; i += 2 * VL) {                                                                         \
-            vf u = unary_value_##name(vload(x + i), a, b), v = unary_value_##name(vload(x + i + VL), a, b);            \
-            vstore(y + i, u);                                                                                          \
-            vstore(y + i + VL, v);                                                                                     \
-        }                                                                                                              \
-        for (; i + VL <= n; i += VL) vstore(y + i, unary_value_##name(vload(x + i), a, b));                            \
-        if (i < n) vstore_n(y + i, unary_value_##name(vload(x + i), a, b), n - i);                                     \
+        STORE_EACH(y, unary_value_##name(vload(x + i), a, b));                                                         \
     }                                                                                                                  \
     static void unary_grad_##name(float *dx, const float *dy, const float *s, const float *attr, int64_t n)            \
     {                                                                                                                  \
         vf a = vset(attr[0]), b = vset(attr[1]);                                                                       \
-        int64_t i = 0;                                                                                                 \
-        for (; i + 2 * VL <= n; i += 2 * VL) {                                                                         \
-            vf u = unary_slope_##name(vload(dy + i), vload(s + i), a, b);                                              \
-            vf v = unary_slope_##name(vload(dy + i + VL), vload(s + i + VL), a, b);                                    \
-            vstore(dx + i, u);                                                                                         \
-            vstore(dx + i + VL, v);                                                                                    \
-        }                                                                                                              \
-        for (; i + VL <= n; i += VL) vstore(dx + i, unary_slope_##name(vload(dy + i), vload(s + i), a, b));            \
-        if (i < n) vstore_n(dx + i, unary_slope_##name(vload(dy + i), vload(s + i), a, b), n - i);                     \
+        STORE_EACH(dx, unary_slope_##name(vload(dy + i), vload(s + i), a, b));                                         \
     }
 #include "unary.inc"
 #undef UNARY
@@ -40,15 +45,11 @@
     INLINE vf binary_value_##name(vf x, vf y) { return expression; }                                                   \
     static void binary_##name(float *z, const float *xp, int64_t sx, const float *yp, int64_t sy, int64_t n)           \
     {                                                                                                                  \
-        int64_t i = 0;                                                                                                 \
         vf x = vset(*xp), y = vset(*yp);                                                                               \
-        if (sx && sy)                                                                                                  \
-            for (; i + VL <= n; i += VL) vstore(z + i, binary_value_##name(vload(xp + i), vload(yp + i)));             \
-        else if (sx)                                                                                                   \
-            for (; i + VL <= n; i += VL) vstore(z + i, binary_value_##name(vload(xp + i), y));                         \
-        else                                                                                                           \
-            for (; i + VL <= n; i += VL) vstore(z + i, binary_value_##name(x, sy ? vload(yp + i) : y));                \
-        if (i < n) vstore_n(z + i, binary_value_##name(sx ? vload(xp + i) : x, sy ? vload(yp + i) : y), n - i);        \
+        if (sx && sy) STORE_EACH(z, binary_value_##name(vload(xp + i), vload(yp + i)));                                \
+        else if (sx) STORE_EACH(z, binary_value_##name(vload(xp + i), y));                                             \
+        else if (sy) STORE_EACH(z, binary_value_##name(x, vload(yp + i)));                                             \
+        else STORE_EACH(z, binary_value_##name(x, y));                                                                 \
     }
 #include "binary.inc"
 #undef BINARY
@@ -87,20 +88,8 @@
 #include "loss.inc"
 #undef LOSS
 
-static void fill(float *y, float value, int64_t n)
-{
-    vf v = vset(value);
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) vstore(y + i, v);
-    if (i < n) vstore_n(y + i, v, n - i);
-}
-
-static void add_to(float *y, const float *x, int64_t n)
-{
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) vstore(y + i, vload(y + i) + vload(x + i));
-    if (i < n) vstore_n(y + i, vload(y + i) + vload(x + i), n - i);
-}
+static void fill(float *y, float value, int64_t n) { STORE_EACH(y, vset(value)); }
+static void add_to(float *y, const float *x, int64_t n) { STORE_EACH(y, vload(y + i) + vload(x + i)); }
 
 static void where(float *z, const uint8_t *c, int64_t sc, const float *x, int64_t sx, const float *y, int64_t sy, int64_t n)
 {

@@ -43,6 +43,11 @@ INLINE vi viset(int32_t a) { return (vi)V_LANES(a); }
 INLINE vf vload(const float *p) { return *(const vf_any *)p; }
 INLINE vi viload(const int32_t *p) { return *(const vi_any *)p; }
 INLINE void vstore(float *p, vf a) { *(vf_any *)p = a; }
+/* A hint that two vectors 1 KB after p will be wanted; p need not lead into an array. */
+INLINE void vahead(const float *p)
+{
+    UNROLL for (int line = 0; line < 2 * VL; line += 16) __builtin_prefetch((const char *)p + 1024 + 4 * line);
+}
 
 /* Lanes below n, as a mask. */
 INLINE vi vlanes(int64_t n) { return (vi)V_IOTA < viset(n < VL ? (int32_t)n : VL); }
@@ -312,7 +317,8 @@ INLINE vi vroundi(vf a) { return __builtin_convertvector(vround(a), vi); }
 #define V_MAGIC_POW2(extra) (V_MAGIC + 127 + (extra))
 /* 2^(n + extra) for k = n + V_MAGIC_POW2(extra); the exponent must be in -126 .. 127. */
 INLINE vf vpow2(vf k) { return (vf)((vu)k << 23); }
-/* a * 2^n for k = n + V_MAGIC_POW2(V_LDEXP_EXTRA), |n| < 250: rounds once, overflows to infinity and underflows as IEEE 754 says. */
+/* a * 2^n for k = n + V_MAGIC_POW2(V_LDEXP_EXTRA), |n| < 250: rounds once, overflows to infinity and underflows as
+ * IEEE 754 says. */
 #define V_LDEXP_EXTRA 127 /* half of n and half of both biases make a power each */
 INLINE vf vldexp(vf a, vf k)
 {
