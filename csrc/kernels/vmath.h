@@ -268,9 +268,11 @@ static const float v_gelu_tail[9][8] = {
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
 {
-    vf t = vabs_atmost(x, 13.24f), h = vset(-0.5f) * t; /* NaN comes back with the ramp */
-    vf k = vrounded(h * t) * vset(V_LOG2E) + vset(V_MAGIC_POW2(0)), n = k - vset(V_MAGIC_POW2(0));
-    vf q = v_expm1_reduced(vmul_sub(h, t, n * vset(V_LN2_HIGH)) - n * vset(V_LN2_LOW));
+    /* t^2 = r - 2 n ln 2, q = e^(-r / 2) - 1: the coefficients are those of v_expm1_reduced times powers of -1/2. For NaN
+     * t may be 13.24; the ramp is NaN. */
+    vf t = vabs_atmost(x, 13.24f), k = vrounded(t * t) * vset(-0.5f * V_LOG2E) + vset(V_MAGIC_POW2(0));
+    vf n = k - vset(V_MAGIC_POW2(0)), r = vmul_sub(t, t, n * vset(-2 * V_LN2_HIGH)) + n * vset(2 * V_LN2_LOW);
+    vf q = r * V_POLY(r, -0.5f, 0x1.fffffcp-4f, -0x1.55549p-6f, 0x1.5558b6p-9f, -0x1.123b3cp-12f, 0x1.6a4ab6p-16f);
 
     vf y = t + vset(1), d = t - V_GELU_LOOKUP(0, y), p = V_GELU_LOOKUP(V_GELU_DEGREE + 1, y);
     UNROLL for (int i = V_GELU_DEGREE; i > 1; i--) p = p * d + V_GELU_LOOKUP(i, y);
