@@ -4,8 +4,8 @@
  *
  * Two vectors at a time: functions of one array are chains of 10 to 40 instructions, each waiting 4 cycles for the one
  * before; a processor looks only so far ahead for others to run meanwhile (Cascade Lake: as far as 97 that wait), so
- * it is given two chains. And processors foresee what will be read better than what will be written: with
- * y asked for in time, relu of 1e6 elements takes 336 us there instead of 392. */
+ * it is given two chains. And processors foresee what will be read better than what will be written: with y asked for
+ * in time, relu of 1e6 elements takes 336 us there instead of 392. */
 #define STORE_EACH(y, value)                                                                                           \
     do {                                                                                                               \
         int64_t i = 0;                                                                                                 \

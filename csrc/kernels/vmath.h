@@ -1,15 +1,15 @@
 /* Elementary functions of float vectors, over vec.h: no branches, no gathers, the same text for every instruction set.
  *
- * Largest error, in ulp of the true value, over all 2^32 arguments with AVX-512 and SSE2 (with AVX2: of exp and gelu; of
- * the others over the 5 million of tests/vmath_test.c), and cycles per element in cache with AVX-512, AVX2 and SSE2 on
- * Zen 5 (whose division is cheap: 2.5 cycles for 16):
+ * Largest error, in ulp of the true value, over all 2^32 arguments with AVX-512 and SSE2 (of gelu with SSE2, and of all
+ * but exp with AVX2, over the 5 million of tests/vmath_test.c or more), and nanoseconds per element in cache with AVX-512,
+ * AVX2 and SSE2 in that program's plain loop on a Xeon (Cascade Lake):
  *
- *     exp        1.03   0.4  1.0   3.1        gelu        1.995  1.0  2.2  13.6
- *     expm1      1.66   0.5  1.0   3.4        gelu_tanh   1.98   1.2  2.3   9.5
- *     log        0.89   0.5  1.2   4.2        silu        1.77   0.6  1.2   3.8
- *     log1p      1.44   0.7  1.7   5.0        softplus    2.27   1.0  2.0   7.2
- *     tanh       1.31   0.8  1.6   5.0        erf         1.77  1.3  2.7   9.5
- *     sigmoid    1.75   0.5  1.0   3.4        pow         0.57   3.5  6.8  18.4
+ *     exp        1.03   0.27  0.60   1.74        gelu       1.995  0.58  1.27   7.71
+ *     expm1      1.66   0.33  0.63   1.90        gelu_tanh  1.98   0.87  1.42   6.37
+ *     log        0.89   0.33  0.84   2.65        silu       1.77   0.48  0.76   2.45
+ *     log1p      1.44   0.53  1.22   3.42        softplus   2.27   0.63  1.13   3.79
+ *     tanh       1.31   0.29  0.98   2.94        erf        1.77   0.75  1.45   4.83
+ *     sigmoid    1.75   0.43  0.62   2.14        pow        0.57   2.25  4.40  11.76
  *
  * pow was tried on 1.6e6 pairs. The slopes gelu_grad, gelu_tanh_grad and silu_grad are off by less than 1.4e-7. NaN
  * gives NaN, infinities give the limit. Subnormal arguments count as 0 and results below 2^-126 may be 0: kernels run
@@ -268,8 +268,8 @@ static const float v_gelu_tail[9][8] = {
 /* x F(x) = max(x, 0) - e^(-t^2 / 2) W(t), t = |x|. */
 INLINE vf v_gelu(vf x)
 {
-    /* t^2 = r - 2 n ln 2, q = e^(-r / 2) - 1: the coefficients are those of v_expm1_reduced times powers of -1/2. For NaN
-     * t may be 13.24; the ramp is NaN. */
+    /* t^2 = r - 2 n ln 2, q = e^(-r / 2) - 1: the coefficients are those of v_expm1_reduced times powers of -1/2. For
+     * NaN t may be 13.24; the ramp is NaN. */
     vf t = vabs_atmost(x, 13.24f), k = vrounded(t * t) * vset(-0.5f * V_LOG2E) + vset(V_MAGIC_POW2(0));
     vf n = k - vset(V_MAGIC_POW2(0)), r = vmul_sub(t, t, n * vset(-2 * V_LN2_HIGH)) + n * vset(2 * V_LN2_LOW);
     vf q = r * V_POLY(r, -0.5f, 0x1.fffffcp-4f, -0x1.55549p-6f, 0x1.5558b6p-9f, -0x1.123b3cp-12f, 0x1.6a4ab6p-16f);
