@@ -85,6 +85,8 @@ extern const size_t nn_dtype_size[NN_DTYPES];
 /* Runs one call. Returns NN_OK, NN_NOMEM, or NN_BADINDEX with the offending value in nn_bad_index. Outputs may be half
  * written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
 int nn_run(const nn_call *c);
+/* Runs n calls one after another. After a failure, *failed is the number of the call that failed, and no later one ran. */
+int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed);
 extern _Thread_local int64_t nn_bad_index;
 
 /* Memory: cached, aligned blocks (memory.c). nn_alloc returns NULL when there is none. */

@@ -54,3 +54,15 @@ int nn_run(const nn_call *c)
     nn_fp_leave(saved);
     return status;
 }
+
+int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed)
+{
+    nn_fp_state saved = nn_fp_enter();
+    int status = NN_OK;
+    for (ptrdiff_t i = 0; i < n && status == NN_OK; i++) {
+        status = drivers[calls[i].op](&calls[i]);
+        *failed = i;
+    }
+    nn_fp_leave(saved);
+    return status;
+}

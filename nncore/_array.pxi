@@ -23,6 +23,8 @@ cdef class Array:
 
     def __dealloc__(self):
         if self.bytes:
+            if nn_recording and recorder.internal(&self.v):
+                recorder.buffers[self.v.buf].freed = True
             nn_free(self.v.p, self.bytes)
 
     @property
@@ -54,6 +56,8 @@ cdef class Array:
 
     def __getbuffer__(self, Py_buffer *b, int flags):
         cdef bint readonly = type(self.owner) is memoryview and self.owner.readonly
+        if nn_recording:
+            host_reads(self)
         if readonly and flags & PyBUF_WRITABLE:
             raise BufferError("Array: this memory is borrowed and may not be written")
         cdef Py_ssize_t *sizes = <Py_ssize_t *>PyMem_Malloc(2 * NN_MAX_DIMS * sizeof(Py_ssize_t))
@@ -82,6 +86,8 @@ cdef class Array:
 
     def numpy(self):
         """A NumPy array that shares this memory."""
+        if nn_recording:
+            host_reads(self)   # here, as NumPy would take the error of a buffer for there being none
         global numpy_asarray
         if numpy_asarray is None:
             from numpy import asarray as numpy_asarray_
@@ -90,6 +96,8 @@ cdef class Array:
 
     def item(self):
         """The value of a single element, as a Python number."""
+        if nn_recording:
+            host_reads(self)
         if nn_count(&self.v) != 1:
             raise ValueError(f"item: one element expected, the shape is {self.shape}")
         if self.v.dtype == NN_F32:
@@ -166,6 +174,9 @@ cdef Array allocate(const nn_view *like):
     if a.v.p == NULL:
         raise MemoryError(f"no memory for an array of shape {shape_of(like)}: {bytes} bytes")
     a.bytes = bytes
+    a.v.buf = 0
+    if nn_recording:
+        recorder.new_buffer(a)
     return a
 
 
@@ -205,6 +216,7 @@ cdef inline Array view(Array x, const nn_view *like, size_t offset):
     cdef Array a = Array.__new__(Array)
     a.v = like[0]
     a.v.p = x.v.p + offset
+    a.v.buf = x.v.buf
     a.owner = x if x.owner is None else x.owner
     return a
 
@@ -265,19 +277,27 @@ def empty(shape, dtype="float32"):
 def zeros(shape, dtype="float32"):
     """An Array of zeros."""
     cdef Array a = empty(shape, dtype)
-    memset(a.v.p, 0, a.bytes)
+    if nn_recording and a.v.dtype == NN_F32:
+        fill(a, 0)
+    else:
+        memset(a.v.p, 0, a.bytes)
     return a
 
 
 def full(shape, float value):
     """A float32 Array of one value."""
     cdef Array a = empty(shape)
+    fill(a, value)
+    return a
+
+
+cdef int fill(Array a, float value) except -1:
     cdef nn_call c
     begin(&c, NN_OP_fill, 1)
     operand(&c, a)
     c.a.f[0] = value
     run(&c, nn_count(&a.v))
-    return a
+    return 0
 
 
 def from_scalar(float value):

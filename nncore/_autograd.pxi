@@ -67,6 +67,8 @@ cdef class TensorBase:
             return
         if on and self.array.v.dtype != NN_F32:
             raise TypeError(f"requires_grad: only float32 tensors have gradients, this one is {self.array.dtype}")
+        if self.wanted != on and not nn_recording:
+            structure_changed()
         self.wanted = on
 
     @property
@@ -78,6 +80,8 @@ cdef class TensorBase:
         """The gradient as an Array, or None. Its memory is this tensor's alone: it may be written in place."""
         if self.node is not None:
             return self.node.kept
+        if nn_recording:
+            recorder.leaf(self)
         if not self.has_grad:
             return None
         if not self.grad_owned:   # backward may have handed one array to several tensors
@@ -87,6 +91,8 @@ cdef class TensorBase:
 
     def set_grad_array(self, Array g or None):
         """Replace the gradient; None: there is none."""
+        if nn_recording:
+            recorder.leaf(self)
         if g is None:
             self.has_grad = False
             if not self.in_arena:
@@ -104,6 +110,7 @@ cdef class TensorBase:
 
     def move_to(self, Array data, Array grad):
         """Make `data` and `grad` (views of an optimizer's arenas) the memory of this leaf, with the values it has."""
+        structure_changed()
         assign(data, self.array)
         if self.has_grad:
             assign(grad, self.gradient)
@@ -113,6 +120,7 @@ cdef class TensorBase:
         self.in_arena = True
 
     def replace_array(self, Array data):
+        structure_changed()
         self.array = data
 
     def keep_grad(self):
@@ -151,7 +159,9 @@ def make_tensor(Array a, bint requires_grad=False, cls=None):
     cdef TensorBase t = <TensorBase>TensorBase.__new__(tensor_class if cls is None else cls)
     t.array = a
     if requires_grad:
-        t.requires_grad = True
+        if a.v.dtype != NN_F32:
+            t.requires_grad = True   # says why not
+        t.wanted = True
     return t
 
 
@@ -378,6 +388,8 @@ cdef Array target(object p, list queue, bint *accumulate):
             accumulate[0] = True
         return node.pending
     leaf = <TensorBase>p
+    if nn_recording:
+        recorder.leaf(leaf)
     accumulate[0] = leaf.has_grad
     if leaf.gradient is None:
         leaf.gradient = allocate(&leaf.array.v)
@@ -415,6 +427,8 @@ cdef node_give(Node node, Array g, list queue):
 
 
 cdef leaf_give(TensorBase leaf, Array g):
+    if nn_recording:
+        recorder.leaf(leaf)
     if leaf.has_grad:
         if leaf.grad_owned:
             add_to(leaf.gradient, g)

@@ -514,6 +514,8 @@ def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=
     rows.n[0] = <int32_t>count
     c.v[2] = rows
     c.nv = 3
+    if nn_recording:
+        recorder.use(index, False)
     if scale is not None or shift is not None:
         if scale is None:
             scale = scalar(1)
@@ -922,6 +924,8 @@ def grads_present(list parameters, list homes):
     cdef Py_ssize_t i, n = len(parameters), present = 0
     for i in range(n):
         p = <TensorBase>parameters[i]
+        if nn_recording:
+            recorder.leaf(p)
         if p.array is not homes[i]:
             return -2
         present += p.has_grad
@@ -932,6 +936,8 @@ def clear_grads(list parameters):
     """Forget the gradients; their memory stays with those in an arena."""
     cdef TensorBase p
     for p in parameters:
+        if nn_recording:
+            recorder.leaf(p)
         p.has_grad = False
         if not p.in_arena:
             p.gradient = None

@@ -6,6 +6,7 @@ In reading order:
   _array.pxi      Array: a contiguous block of our memory that speaks the buffer protocol
   _autograd.pxi   TensorBase and Node: what a tensor remembers, and the walk back through the graph
   _calls.pxi      one function per op: sizes -> check -> allocate -> fill a call -> run
+  _program.pxi    Program: the calls of a step, recorded and run again
 Here: running a call, and questions about the machine.
 
 No NumPy C API: the buffer protocol is enough, so NumPy is not needed to build.
@@ -13,12 +14,12 @@ No NumPy C API: the buffer protocol is enough, so NumPy is not needed to build.
 cimport cython
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release,
                              PyBUF_C_CONTIGUOUS)
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from nncore.c_nn cimport *
 
@@ -31,6 +32,7 @@ cdef extern from "Python.h":
 include "_array.pxi"
 include "_autograd.pxi"
 include "_calls.pxi"
+include "_program.pxi"
 
 
 # ---- running a call --------------------------------------------------------------------------------------------------
@@ -40,11 +42,15 @@ cdef inline void begin(nn_call *c, int op, int nout) noexcept:
     c.nv = 0
     c.nout = <uint8_t>nout
     c.flags = 0
+    memset(&c.a, 0, sizeof(c.a))
 
 
-cdef inline void operand(nn_call *c, Array x) noexcept:
+cdef inline int operand(nn_call *c, Array x) except -1:
     c.v[c.nv] = x.v
     c.nv += 1
+    if nn_recording:
+        recorder.use(x, c.nv <= c.nout)
+    return 0
 
 
 cdef inline void no_operand(nn_call *c) noexcept:
@@ -63,6 +69,8 @@ cdef inline int operand3(nn_call *c, Array x, int64_t o, int64_t n, int64_t i) e
     v.n[1] = <int32_t>n
     v.n[2] = <int32_t>i
     c.nv += 1
+    if nn_recording:
+        recorder.use(x, c.nv <= c.nout)
     return 0
 
 
@@ -75,6 +83,8 @@ cdef inline int operand2(nn_call *c, Array x, int64_t m, int64_t n) except -1:
     v.n[0] = <int32_t>m
     v.n[1] = <int32_t>n
     c.nv += 1
+    if nn_recording:
+        recorder.use(x, c.nv <= c.nout)
     return 0
 
 
@@ -85,6 +95,8 @@ cdef too_long(const char *op, Array x):
 # `work` in elements or multiply-adds / 16: the GIL is given up where it is worth it (about 20 us).
 cdef int run(nn_call *c, int64_t work) except -1:
     cdef int status
+    if nn_recording:
+        recorder.before(c)
     if work > 100000:
         with nogil:
             status = nn_run(c)
@@ -92,6 +104,8 @@ cdef int run(nn_call *c, int64_t work) except -1:
         status = nn_run(c)
     if status != NN_OK:
         fail(c, status)
+    if nn_recording:
+        recorder.append(c)
     return 0
 
 

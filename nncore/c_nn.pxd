@@ -41,6 +41,7 @@ cdef extern from "nn.h" nogil:
     const char *nn_loss_names[]
     const size_t nn_dtype_size[]
     int nn_run(const nn_call *c)
+    int nn_replay(const nn_call *calls, Py_ssize_t n, Py_ssize_t *failed)
     int64_t nn_bad_index
     void *nn_alloc(size_t bytes)
     void nn_free(void *p, size_t bytes)

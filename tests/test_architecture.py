@@ -20,7 +20,7 @@ FLOORS = [
     {"convert", "random", "autograd", "info"},
     {"ops"},
     {"tensor", "losses", "init"},
-    {"data", "nn", "optim"},
+    {"compiled", "data", "nn", "optim"},
     {"__init__"},
     {"train", "io", "distributed", "sklearn", "onnx"},  # written on the public names, as a user would
     {"__main__"},

@@ -23,6 +23,18 @@ class Module:
     def __call__(self, *args, **kwargs):
         return self.forward(*args, **kwargs)
 
+    def __setattr__(self, name, value):
+        if name == "training":
+            if value != self.training:
+                _core.mode_changed(id(self))
+        else:
+            _core.structure_changed()  # compiled steps are recorded anew
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name):
+        _core.structure_changed()
+        object.__delattr__(self, name)
+
     def forward(self, *inputs):
         """What the module computes; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")

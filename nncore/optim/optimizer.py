@@ -32,6 +32,9 @@ class ParameterGroup(dict):
 
     def update(self, *values, **more):
         """Change settings together. ValueError or TypeError, and nothing changed, for values out of range."""
+        if _core.recording():
+            raise RuntimeError(f"a compiled step must not set {', '.join(map(str, dict(*values, **more)))} of an optimizer: set it "
+                               "outside of the step; a step that is replayed sees the present value")
         values = dict(*values, **more)
         optimizer = self.optimizer()
         if optimizer is not None:
@@ -146,6 +149,7 @@ class Optimizer:
             taken.add(id(p))
         new = ParameterGroup({**self.defaults, **group, "params": parameters})
         self.check(new)
+        _core.structure_changed()
         self._build(new)
         self.param_groups.append(new)
 
@@ -190,6 +194,14 @@ class Optimizer:
         present = [_core.grads_present(s.tensors, s.homes) for s in segments]
         if present == [1]:
             return segments
+        paused = _core.pause_recording(True)  # what follows happens once and is no part of the step
+        try:
+            return self._settled(group, segments, present)
+        finally:
+            _core.pause_recording(not paused)
+
+    def _settled(self, group, segments, present):
+        """_segments, where the group is not in one piece."""
         if -2 in present:  # another optimizer has taken some into its arenas
             self._move_in(group)
             present = [_core.grads_present(s.tensors, s.homes) for s in segments]

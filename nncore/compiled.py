@@ -1,0 +1,270 @@
+"""nncore.compile: a step that is recorded while it runs, and then runs again without Python.
+
+The first two calls with arguments of some shapes run the function as it stands and write down every call to a kernel
+(_program.pxi). If both wrote down the same, later calls with such arguments copy them into the program's inputs and run
+those calls in C, without Python, allocation or the GIL. Results are the same to the last bit.
+
+What is recorded is what was computed, not the Python code around it. So what Python decides from the values of
+tensors cannot be recorded and is refused; what it decides from other things is looked at before each replay where that is
+possible (arguments, variables of enclosing functions and globals that the function names, modes of modules, parameters,
+which gradients there are), and recorded anew when it has changed.
+"""
+import functools
+import threading
+import types
+
+import numpy as np
+
+from . import _core
+from .convert import to_array
+from .tensor import Tensor
+
+__all__ = ["compile", "Compiled"]
+
+MOST_PROGRAMS = 8     # kept for a function; the least recently used one goes
+MOST_RECORDINGS = 4   # of one signature in a row, no two of them the same
+
+_recording = threading.RLock()
+_LEAVES = (Tensor, np.ndarray, np.generic, float)
+_PLAIN = (int, float, str, bytes, bool, type(None), tuple, complex)
+
+
+def compile(function):
+    """A function that records what `function` computes and then replays it: faster where steps are small.
+
+    function: a training or inference step, or a Module. Arguments may be tensors, NumPy arrays, floats (these become inputs)
+    and anything else (constants: another value is another program), in tuples, lists and dicts too. The function is
+    given tensors. It may return tensors, numbers and None, in tuples, lists and dicts; the tensors returned carry no graph.
+
+    RuntimeError, while recording, where the step does what a replay could not repeat: reads a value on the host (float(x),
+    x.item(), x.numpy(), if x > 0), sets a learning rate, changes a Module, or keeps a tensor outside of the step. ValueError
+    where two recordings differ, as when a number drawn by Python's random goes into the step.
+
+        @nncore.compile
+        def train_step(x, y):
+            loss = loss_function(model(x), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+    """
+    return Compiled(function)
+
+
+class Compiled:
+    """What nncore.compile returns."""
+
+    def __init__(self, function):
+        if not callable(function):
+            raise TypeError(f"compile: a function or Module expected, got {type(function).__name__}")
+        self.function = function
+        self.programs = []    # the last used first
+        self.trials = {}      # signature -> the last recording of it, not yet confirmed by a second
+        self._last = None
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args, **kwargs):
+        if self._last is not None and not kwargs:
+            result = self._last.attempt(args)
+            if result is not _core.MISSING:
+                return result
+        if _core.recording():   # a compiled function within another is part of it
+            return self.function(*args, **kwargs)
+        leaves, shape = _flatten((args, kwargs))
+        flat = tuple(leaves)
+        for program in self.programs:
+            if program.shape == shape:
+                result = program.core.attempt(flat)
+                if result is not _core.MISSING:
+                    self._use(program)
+                    return result
+        return self._record(flat, shape)
+
+    def _use(self, program):
+        if self.programs[0] is not program:
+            self.programs.remove(program)
+            self.programs.insert(0, program)
+        # What __call__ tries first takes the arguments as they stand: nothing nested.
+        self._last = program.core if program.shape == _flat_shape(len(program.kinds)) else None
+
+    def _record(self, flat, shape):
+        """Run the function and record it; keep the program if the recording before said the same."""
+        inputs = [_input(x) for x in flat]
+        kinds = tuple((a.dtype, a.shape) if a is not None else x if isinstance(x, _PLAIN) else id(x)
+                      for a, x in zip(inputs, flat))
+        signature = (shape, kinds, _core.grad_mode())
+        with _recording:
+            before, recordings = self.trials.get(signature, (None, 0))
+            if before is not None:   # so that operands lie in the same place, if they are the same
+                for old, new in zip(before.inputs, inputs):
+                    if old is not None:
+                        _core.assign(old, new)
+                inputs = before.inputs
+            program, result = self._run(flat, shape, inputs, kinds)
+            difference = "first" if before is None else before.core.difference(program.core)
+            if difference is None:
+                self.trials.pop(signature)
+                self.programs[MOST_PROGRAMS - 1:] = []
+                self.programs.insert(0, program)
+                self._use(program)
+            else:
+                if recordings >= MOST_RECORDINGS:
+                    self.trials.pop(signature)
+                    raise ValueError(f"compile: {recordings} recordings of {_name(self.function)} all differ ({difference}): something "
+                                     "in it changes from call to call that is no tensor (a random number of the host, a counter). "
+                                     "Make it an argument")
+                while len(self.trials) >= MOST_PROGRAMS:
+                    self.trials.pop(next(iter(self.trials)))
+                self.trials[signature] = (program, recordings + 1)
+            return result
+
+    def _run(self, flat, shape, inputs, kinds):
+        core = _core.Program()
+        tensors = [x if a is None else _core.make_tensor(a) for a, x in zip(inputs, flat)]
+        args, kwargs = _unflatten(iter(tensors), shape)
+        statics = tuple(None if a is not None else x for a, x in zip(inputs, flat))
+        guards = tuple(_guards(self.function))
+        core.start(inputs, statics, guards)
+        try:
+            result = self.function(*args, **kwargs)
+            outputs, form = _flatten(result, only_tensors=True)
+            arrays = [t.array for t in outputs]
+            del result, outputs
+            single = form is _LEAF
+            core.finish(arrays, None if single else lambda found: _unflatten(iter(found), form))
+        finally:
+            core.stop()
+        found = [_core.make_tensor(_core.copy(a)) for a in arrays]
+        return _Program(core, shape, inputs, kinds), found[0] if single else _unflatten(iter(found), form)
+
+    def summary(self):
+        """What was recorded, as text: for each program its calls, flops, bytes moved, and memory."""
+        return "\n\n".join(p.summary(_name(self.function)) for p in self.programs) or f"{_name(self.function)}: nothing recorded yet"
+
+    def __getattr__(self, name):   # of the module or function
+        if name == "function":     # not there yet: being copied
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __get__(self, instance, owner=None):
+        """A compiled method: each object has programs of its own."""
+        if instance is None:
+            return self
+        bound = Compiled(types.MethodType(self.function, instance))
+        instance.__dict__[self.function.__name__] = bound
+        return bound
+
+    def __reduce__(self):   # copies and pickles record anew
+        return compile, (self.function,)
+
+    def __deepcopy__(self, memo):
+        from copy import deepcopy
+        return compile(deepcopy(self.function, memo))
+
+    def __repr__(self):
+        return f"compile({_name(self.function)}, {len(self.programs)} programs)"
+
+
+class _Program:
+    """A recording, and which arguments it is for."""
+
+    def __init__(self, core, shape, inputs, kinds):
+        self.core, self.shape, self.inputs, self.kinds = core, shape, inputs, kinds
+
+    def summary(self, name):
+        calls = self.core.calls_made()
+        ops = {}
+        for op, _, _, moved, flops in calls:
+            n, m, f = ops.get(op, (0, 0, 0))
+            ops[op] = n + 1, m + moved, f + flops
+        shapes = ", ".join("x".join(map(str, k[1])) or "number" if isinstance(k, tuple) and len(k) == 2 else repr(k) for k in self.kinds)
+        moved, flops = sum(c[3] for c in calls), sum(c[4] for c in calls)
+        lines = [f"{name}({shapes}): {len(calls)} calls, {flops / 1e6:.3g} Mflop in products, {moved / 1e6:.3g} MB moved",
+                 f"  memory: arena {self.core.arena_bytes} bytes; {self.core.live_bytes} live at most, "
+                 f"{self.core.naive_bytes} with a place for each array"]
+        lines += [f"  {op:24s}{n:5d} calls {m / 1e6:10.3g} MB {f / 1e6:10.3g} Mflop"
+                  for op, (n, m, f) in sorted(ops.items(), key=lambda item: -item[1][1])]
+        return "\n".join(lines)
+
+
+# ---- arguments and results -------------------------------------------------------------------------------------------
+
+class _Leaf:
+    def __repr__(self):
+        return "*"
+
+
+_LEAF = _Leaf()
+
+
+@functools.lru_cache(64)
+def _flat_shape(n):
+    return (tuple, ((tuple, (_LEAF,) * n), (dict, ())))
+
+
+def _flatten(x, only_tensors=False):
+    """(leaves from left to right, what is left when they are taken out), for nested tuples, lists and dicts."""
+    leaves = []
+
+    def visit(x):
+        if isinstance(x, (tuple, list)):
+            return type(x), tuple(visit(v) for v in x)
+        if isinstance(x, dict):
+            return dict, tuple((k, visit(v)) for k, v in x.items())
+        if not only_tensors or isinstance(x, Tensor):
+            leaves.append(x)
+            return _LEAF
+        if isinstance(x, (_core.Array, np.ndarray)):
+            raise RuntimeError(f"compile: the step returns a {type(x).__name__}, which would never change again; return the tensor")
+        return None, x
+
+    return leaves, visit(x)
+
+
+def _unflatten(leaves, shape):
+    if shape is _LEAF:
+        return next(leaves)
+    kind, parts = shape
+    if kind is None:
+        return parts
+    if kind is dict:
+        return {k: _unflatten(leaves, part) for k, part in parts}
+    values = [_unflatten(leaves, part) for part in parts]
+    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+
+
+def _input(x):
+    """An Array of its own for an argument that is data; None for a constant."""
+    if not isinstance(x, _LEAVES):
+        return None
+    if isinstance(x, Tensor) and x.requires_grad:
+        raise ValueError(f"compile: an argument of shape {x.shape} requires a gradient, which a replay would not give it; "
+                         "use detach(), or let the step read the tensor as a variable")
+    return to_array(x)
+
+
+def _guards(function):
+    """(function, value) for the variables of enclosing functions and the globals that `function` names: their values are
+    constants of the recording, so it holds while they are the same objects."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    for cell in function.__closure__ or ():
+        try:
+            yield _cell_reader(cell), cell.cell_contents
+        except ValueError:   # not assigned yet
+            pass
+    names = function.__globals__
+    for name in code.co_names:
+        if name in names and not isinstance(names[name], (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)):
+            yield functools.partial(names.get, name), names[name]
+
+
+def _cell_reader(cell):
+    return functools.partial(getattr, cell, "cell_contents", None)
+
+
+def _name(function):
+    return getattr(function, "__name__", type(function).__name__)
