@@ -25,7 +25,7 @@ class Case:
 class Figure:
     """At least `floor` times as fast as the fastest of `peers`, in each of `cases` (name prefixes), with `threads`.
 
-    A peer is an engine ("torch") or one of its modes ("torch/eager"); "limit" is the machine. threads None means any.
+    `own` is what of nncore is meant: its fastest mode, or one ("nncore/eager"). A peer is an engine ("torch") or one of its modes ("torch/eager"); "limit" is the machine. threads None means any.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Figure:
     peers: tuple
     cases: tuple
     threads: int | None = None
+    own: str = "nncore"
 
 
 @dataclass
@@ -85,8 +86,9 @@ def judge(figure, results, threads):
         if not r.case.name.startswith(figure.cases):
             continue
         wrong += [r.case.name] if any("DISAGREE" in note for note in r.notes) else []
-        ratios = [q for q in map(r.ratio, figure.peers) if q]
-        absent -= {p for p in figure.peers if r.ratio(p)}
+        ratios = {p: r.ratio(p, figure.own) for p in figure.peers}
+        absent -= {p for p, q in ratios.items() if q}
+        ratios = [q for q in ratios.values() if q]
         if not ratios:
             missing.append(r.case.name)
             continue

@@ -10,6 +10,7 @@ from .case import Case, Figure
 
 CLASSIFIER = {"sizes": (784, 512, 256, 10), "activation": "relu", "dropout": 0.2, "batch": 128, "loss": "cross_entropy"}
 TINY = {"sizes": (4, 64, 64, 2), "activation": "tanh", "dropout": 0.0, "batch": 32, "loss": "mse"}
+TABULAR = {"sizes": (54, 256, 256, 7), "activation": "relu", "dropout": 0.0, "batch": 256, "loss": "cross_entropy"}
 HIDDEN = ((100,), (512, 256))
 IMAGES = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 
@@ -55,17 +56,27 @@ def epoch(hidden, folder, count):
 
 def cases(quick):
     folder, count = mnist_folder(), 6000 if quick else 60000
-    return [step("step 4-64-64-2 tanh", TINY), step("step 784-512-256-10 relu", CLASSIFIER),
+    forward = Case("forward 4-64-64-2 tanh, batch 1, NumPy in and out", "inference",
+                   {"sizes": TINY["sizes"], "activation": "tanh", "batch": 1})
+    return [step("step 4-64-64-2 tanh", TINY), forward, step("step 54-256-256-7 relu", TABULAR), step("step 784-512-256-10 relu", CLASSIFIER),
             step("step 784-512-256-10 relu, no dropout", {**CLASSIFIER, "dropout": 0.0}),
             *(epoch(hidden, folder, count) for hidden in HIDDEN)]
 
 
+EAGER, COMPILED = "nncore/eager", "nncore/compiled"
 FIGURES = [
-    Figure("training step 784-512-256-10, dropout, batch 128: 1.3 x PyTorch, eager and compiled", 1.3, ("torch",),
-           ("step 784-512-256-10 relu",), threads=1),
-    Figure("training step 4-64-64-2, batch 32: 10 x PyTorch eager", 10, ("torch/eager",), ("step 4-64-64-2",),
-           threads=1),
-    Figure("training step 4-64-64-2, batch 32: 4 x jitted JAX", 4, ("jax",), ("step 4-64-64-2",), threads=1),
+    Figure("eager step 784-512-256-10, dropout, batch 128: 1.3 x PyTorch, eager and compiled", 1.3, ("torch",),
+           ("step 784-512-256-10 relu",), threads=1, own=EAGER),
+    Figure("eager step 4-64-64-2, batch 32: 10 x PyTorch eager", 10, ("torch/eager",), ("step 4-64-64-2",), threads=1,
+           own=EAGER),
+    Figure("eager step 4-64-64-2, batch 32: 4 x jitted JAX", 4, ("jax",), ("step 4-64-64-2",), threads=1, own=EAGER),
+    Figure("compiled step 4-64-64-2: 20 x PyTorch", 20, ("torch",), ("step 4-64-64-2",), threads=1, own=COMPILED),
+    Figure("compiled step 4-64-64-2: 8 x jitted JAX", 8, ("jax",), ("step 4-64-64-2",), threads=1, own=COMPILED),
+    Figure("compiled forward 4-64-64-2, batch 1: 15 x PyTorch", 15, ("torch",), ("forward 4-64-64-2",), threads=1, own=COMPILED),
+    Figure("compiled step 54-256-256-7: 1.25 x the best peer", 1.25, ("torch", "jax"), ("step 54-256-256-7",), threads=1,
+           own=COMPILED),
+    Figure("compiled step 784-512-256-10, dropout: 1.25 x the best peer", 1.25, ("torch", "jax"),
+           ("step 784-512-256-10 relu",), threads=1, own=COMPILED),
     Figure("one epoch of MNIST: 3 x scikit-learn", 3, ("sklearn",), ("epoch",)),
     Figure("beyond the issue: every training step 1.3 x PyTorch, however compiled", 1.3, ("torch",), ("step",)),
     Figure("beyond the issue: training steps and epochs, never slower than JAX", 1.0, ("jax",), ("step", "epoch")),

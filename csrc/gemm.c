@@ -15,6 +15,7 @@
  * task, each panel is packed just before it is used, while it stays in L2. The blocks of k
  * depend on sizes only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but
  * k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order.
+ * A c of up to NARROW columns goes another way (run_narrow): a tile's vectors would be mostly empty.
  */
 #include <string.h>
 #include "kernels/kernels.h"
@@ -29,6 +30,8 @@
 #define ALIASING_ROWS 64 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
+#define NARROW 12        /* columns of a narrow c */
+#define NARROW_TASK 128  /* rows of a task of it */
 #define FLOPS_PER_NS 100.0
 
 typedef struct {
@@ -207,6 +210,51 @@ static int run_split(gemm *g)
     return s.status;
 }
 
+/* A narrow c: a classifier's few classes, a value. A tile would compute a whole vector of columns for them.
+ *   a as stored:    sums of products along k (gemm_narrow); b is transposed first, unless it is stored so
+ *   a transposed:   c's transpose, [n,m] = b[k,n]^T @ a[k,m], in scratch memory; its columns are as long as a's rows */
+static void narrow_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    gemm *g = arg;
+    int64_t i = task * NARROW_TASK, rows = min(NARROW_TASK, g->m - i);
+    float *c = g->c + i * g->ldc;
+    nn_k->gemm_narrow(c, g->ldc, g->a + i * g->rs, g->rs, g->b, g->ldb, g->bias, g->acc, rows, g->n, g->k);
+    if (g->f) g->f(c, c, g->attr, rows * g->ldc);
+}
+
+static int run_narrow(gemm *g)
+{
+    size_t bytes = (size_t)(g->n * (g->cs == 1 ? g->k : g->m)) * sizeof(float);
+    float *scratch = g->cs == 1 && g->tb ? NULL : nn_alloc(bytes);
+    if (!scratch && !(g->cs == 1 && g->tb)) return NN_NOMEM;
+    int status = NN_OK;
+    if (g->cs == 1) {
+        gemm whole = *g;
+        if (scratch) {
+            nn_k->transpose4(scratch, g->k, g->b, g->ldb, g->n, g->k);
+            whole.b = scratch, whole.ldb = g->k;
+        }
+        nn_for(ceil_div(g->m, NARROW_TASK), 4.0 * g->m * g->n * g->k / FLOPS_PER_NS, narrow_task, &whole);
+    } else {
+        gemm turned = {.c = scratch, .ldc = g->m, .m = g->n, .n = g->m, .k = g->k, .a = g->b, .rs = g->tb ? g->ldb : 1,
+                       .cs = g->tb ? 1 : g->ldb, .b = g->a, .ldb = g->cs};
+        status = run(&turned);
+        if (status == NN_OK && !g->acc && !g->bias) nn_k->transpose4(g->c, g->ldc, scratch, g->m, g->m, g->n);
+        else if (status == NN_OK)
+            for (int64_t j = 0; j < g->n; j++) {
+                float shift = g->bias ? g->bias[j] : 0;
+                for (int64_t i = 0; i < g->m; i++) {
+                    float *to = g->c + i * g->ldc + j, value = scratch[j * g->m + i];
+                    *to = g->acc ? *to + value : g->bias ? value + shift : value;
+                }
+            }
+        if (status == NN_OK && g->f) g->f(g->c, g->c, g->attr, g->m * g->ldc);
+    }
+    nn_free(scratch, bytes);
+    return status;
+}
+
 /* Many small products: one task each. */
 typedef struct {
     gemm first;
@@ -216,6 +264,7 @@ typedef struct {
 
 static int run_one(gemm *g)
 {
+    if (g->n <= NARROW && g->n == g->ldc && g->m >= 2 * g->n && g->k > 0 && g->k < 2 * SPLIT_DEPTH) return run_narrow(g);
     return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
 }
 

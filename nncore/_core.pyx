@@ -27,6 +27,8 @@ cdef extern from "Python.h":
     # borrowed references
     PyObject *PyTuple_GET_ITEM(object t, Py_ssize_t i) noexcept
     Py_ssize_t PyTuple_GET_SIZE(object t) noexcept
+    PyObject *PyCell_GET(object cell) noexcept
+    PyObject *PyDict_GetItem(object d, object key) noexcept
     Py_ssize_t PyNumber_AsSsize_t(object x, PyObject *error) except? -1   # NULL: what is too large is limited
 
 include "_array.pxi"

@@ -90,6 +90,7 @@ cdef class Program:
     cdef dict outside         # address -> Array: memory that is not the program's
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
+    cdef list touched         # the Arrays of `written`
     cdef dict leaf_states
     cdef list leaves
     cdef tuple statics, guards
@@ -212,7 +213,7 @@ cdef class Program:
 
     def start(self, list inputs, tuple statics, tuple guards):
         """Record what this thread computes from here on. inputs: Arrays that are filled before each replay, None where the
-        argument is one of `statics` instead; guards: (function, value) pairs, function() must be the value."""
+        argument is one of `statics` instead; guards: (cell, None, value) or (dict, key, value), what must still be there."""
         global recorder, nn_recording
         if recorder is not None:
             raise RuntimeError("compile: another thread is recording")
@@ -236,6 +237,7 @@ cdef class Program:
         cdef int b
         cdef Py_ssize_t i
         self.rebuild = rebuild
+        self.touched = list(self.written.values())
         for s in self.leaves:
             s.has1, s.gradient1, s.owned1 = s.leaf.has_grad, s.leaf.gradient, s.leaf.grad_owned
             if s.gradient1 is not None:
@@ -425,17 +427,20 @@ cdef class Program:
 
     # ---- running ---------------------------------------------------------------------------------------------------
 
-    def attempt(self, tuple args):
+    cpdef attempt(self, tuple args):
         """The result for these arguments: a tensor, or what `rebuild` makes of several; MISSING where the program was
         recorded for something else. Arguments: tensors and NumPy arrays are copied in, others must be what they were."""
         cdef Py_ssize_t i
         cdef LeafState s
         cdef Array a
+        cdef tuple guard
         if (self.structure != structure or self.modes != modes or self.grad_off != nn_grad_off or self.busy or nn_recording
                 or PyTuple_GET_SIZE(args) != len(self.inputs)):
             return MISSING
-        for function, value in self.guards:
-            if function() is not value:
+        for i in range(PyTuple_GET_SIZE(self.guards)):
+            guard = <tuple>PyTuple_GET_ITEM(self.guards, i)
+            where, name = <object>PyTuple_GET_ITEM(guard, 0), <object>PyTuple_GET_ITEM(guard, 1)
+            if (PyCell_GET(where) if name is None else PyDict_GetItem(where, name)) != PyTuple_GET_ITEM(guard, 2):
                 return MISSING
         for s in self.leaves:
             if s.leaf.has_grad != s.has0 or s.leaf.array is not s.array or (s.has0 and s.leaf.gradient is not s.gradient0):
@@ -458,7 +463,7 @@ cdef class Program:
             s.leaf.has_grad = s.has1
             s.leaf.gradient = s.gradient1
             s.leaf.grad_owned = s.owned1
-        for a in self.written.values():
+        for a in self.touched:
             a.written += 1
         if self.rebuild is None:
             return self.result(<Array>self.results[0])
@@ -585,3 +590,19 @@ cdef tuple describe(const nn_call *c):
     if c.op == NN_OP_gemm:
         flops = 2 * nn_count(&c.v[0]) * c.v[1].n[c.v[1].nd - (2 if c.flags & NN_TA else 1)]
     return (nn_op_names[c.op].decode(), tuple([shape_of(&c.v[k]) for k in range(c.nv)]), c.nout, bytes, flops)
+
+
+cdef class CompiledBase:
+    """The short way from a call to a replay. nncore.compiled has the rest."""
+    cdef Program last     # the program used last, if its arguments are not nested
+
+    def __call__(self, *args, **kwargs):
+        if self.last is not None and not kwargs:
+            result = self.last.attempt(args)
+            if result is not MISSING:
+                return result
+        return self.call(args, kwargs)
+
+    def set_last(self, Program program or None):
+        """The program to try first."""
+        self.last = program

@@ -51,8 +51,8 @@ def compile(function):
     return Compiled(function)
 
 
-class Compiled:
-    """What nncore.compile returns."""
+class Compiled(_core.CompiledBase):
+    """What nncore.compile returns. A call tries the program used last (CompiledBase), then `call`."""
 
     def __init__(self, function):
         if not callable(function):
@@ -60,14 +60,10 @@ class Compiled:
         self.function = function
         self.programs = []    # the last used first
         self.trials = {}      # signature -> the last recording of it, not yet confirmed by a second
-        self._last = None
         functools.update_wrapper(self, function, updated=())
 
-    def __call__(self, *args, **kwargs):
-        if self._last is not None and not kwargs:
-            result = self._last.attempt(args)
-            if result is not _core.MISSING:
-                return result
+    def call(self, args, kwargs):
+        """A call whose arguments do not fit the program used last: another program, or a recording."""
         if _core.recording():   # a compiled function within another is part of it
             return self.function(*args, **kwargs)
         leaves, shape = _flatten((args, kwargs))
@@ -84,8 +80,8 @@ class Compiled:
         if self.programs[0] is not program:
             self.programs.remove(program)
             self.programs.insert(0, program)
-        # What __call__ tries first takes the arguments as they stand: nothing nested.
-        self._last = program.core if program.shape == _flat_shape(len(program.kinds)) else None
+        # What is tried first takes the arguments as they stand: nothing nested.
+        self.set_last(program.core if program.shape == _flat_shape(len(program.kinds)) else None)
 
     def _record(self, flat, shape):
         """Run the function and record it; keep the program if the recording before said the same."""
@@ -205,20 +201,20 @@ def _flat_shape(n):
 def _flatten(x, only_tensors=False):
     """(leaves from left to right, what is left when they are taken out), for nested tuples, lists and dicts."""
     leaves = []
+    return leaves, _take_out(x, leaves, only_tensors)
 
-    def visit(x):
-        if isinstance(x, (tuple, list)):
-            return type(x), tuple(visit(v) for v in x)
-        if isinstance(x, dict):
-            return dict, tuple((k, visit(v)) for k, v in x.items())
-        if not only_tensors or isinstance(x, Tensor):
-            leaves.append(x)
-            return _LEAF
-        if isinstance(x, (_core.Array, np.ndarray)):
-            raise RuntimeError(f"compile: the step returns a {type(x).__name__}, which would never change again; return the tensor")
-        return None, x
 
-    return leaves, visit(x)
+def _take_out(x, leaves, only_tensors):
+    if isinstance(x, (tuple, list)):
+        return type(x), tuple([_take_out(v, leaves, only_tensors) for v in x])
+    if isinstance(x, dict):
+        return dict, tuple([(k, _take_out(v, leaves, only_tensors)) for k, v in x.items()])
+    if not only_tensors or isinstance(x, Tensor):
+        leaves.append(x)
+        return _LEAF
+    if isinstance(x, (_core.Array, np.ndarray)):
+        raise RuntimeError(f"compile: the step returns a {type(x).__name__}, which would never change again; return the tensor")
+    return None, x
 
 
 def _unflatten(leaves, shape):
@@ -244,26 +240,22 @@ def _input(x):
 
 
 def _guards(function):
-    """(function, value) for the variables of enclosing functions and the globals that `function` names: their values are
-    constants of the recording, so it holds while they are the same objects."""
+    """(cell or dict of globals, name or None, value) for the variables of enclosing functions and the globals that `function`
+    names: their values are constants of the recording, so it holds while they are the same objects."""
+    if isinstance(function, types.MethodType):
+        function = function.__func__
     code = getattr(function, "__code__", None)
     if code is None:
         return
-    if isinstance(function, types.MethodType):
-        function = function.__func__
     for cell in function.__closure__ or ():
         try:
-            yield _cell_reader(cell), cell.cell_contents
+            yield cell, None, cell.cell_contents
         except ValueError:   # not assigned yet
             pass
     names = function.__globals__
     for name in code.co_names:
         if name in names and not isinstance(names[name], (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)):
-            yield functools.partial(names.get, name), names[name]
-
-
-def _cell_reader(cell):
-    return functools.partial(getattr, cell, "cell_contents", None)
+            yield names, name, names[name]
 
 
 def _name(function):

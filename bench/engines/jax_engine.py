@@ -3,6 +3,7 @@
 A call ends when its result is there; training steps are also tried without waiting for each other.
 """
 import jax
+import numpy as np
 import jax.numpy as jnp
 
 from ..overhead import STATEMENTS
@@ -165,6 +166,12 @@ def train_step(sizes, activation, dropout, batch, loss):
     return ways
 
 
+def inference(sizes, activation, batch):
+    x, weights = net_data(sizes, batch, "mse")[0], start(sizes, "threefry2x32")[0]
+    f = jax.jit(lambda weights, x: forward(weights, x, activation))
+    return {"jit": lambda: np.asarray(f(weights, x))}
+
+
 def epoch(sizes, batch, folder, count):
     """The whole epoch in one jitted scan: shuffle, gather, steps."""
     from ..mlp import mnist
@@ -209,5 +216,6 @@ def overhead(name):
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
+         "epoch": epoch,
          "overhead": overhead}

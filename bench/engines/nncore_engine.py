@@ -101,17 +101,33 @@ def net(sizes, activation, dropout=0.0):
 
 def train_step(sizes, activation, dropout, batch, loss):
     x, t = map(nncore.tensor, net_data(sizes, batch, loss))
-    model = net(sizes, activation, dropout)
     loss_function = nn.MSELoss() if loss == "mse" else nn.CrossEntropyLoss()
-    optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
 
-    def work():
-        value = loss_function(model(x), t)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return value
-    return {"eager": work}
+    def way():
+        model = net(sizes, activation, dropout)
+        optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
+
+        def step(x, t):
+            value = loss_function(model(x), t)
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return value
+        return step
+
+    eager, compiled = way(), nncore.compile(way())
+    return {"eager": lambda: eager(x, t), "compiled": lambda: compiled(x, t)}
+
+
+def inference(sizes, activation, batch):
+    """From a NumPy array to a NumPy array."""
+    x, model = net_data(sizes, batch, "mse")[0], net(sizes, activation).eval()
+    compiled = nncore.compile(model)
+
+    def eager():
+        with nncore.no_grad():
+            return model(x).numpy()
+    return {"eager": eager, "compiled": lambda: compiled(x).numpy()}
 
 
 def epoch(sizes, batch, folder, count):
@@ -120,14 +136,19 @@ def epoch(sizes, batch, folder, count):
     model, loss_function = net(sizes, "relu"), nn.CrossEntropyLoss()
     optimizer = nncore.optim.Adam(model.parameters(), lr=1e-3)
 
-    def work():
-        for inputs, targets in loader:
-            value = loss_function(model(inputs), targets)
-            value.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    def step(inputs, targets):
+        value = loss_function(model(inputs), targets)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
         return value
-    return {"eager": work}
+
+    def work(step):
+        for inputs, targets in loader:
+            value = step(inputs, targets)
+        return value
+    compiled = nncore.compile(step)
+    return {"eager": lambda: work(step), "compiled": lambda: work(compiled)}
 
 
 def overhead(name):
@@ -141,5 +162,6 @@ def overhead(name):
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
+         "epoch": epoch,
          "overhead": overhead}

@@ -26,7 +26,7 @@ def versions():
 
 
 def to_numpy(result):
-    return result.detach().numpy()
+    return result.detach().numpy() if hasattr(result, "detach") else result
 
 
 def tensor(seed, *shape):
@@ -213,6 +213,18 @@ def train_step(sizes, activation, dropout, batch, loss):
     return ways
 
 
+def inference(sizes, activation, batch):
+    x, model = net_data(sizes, batch, "mse")[0], net(sizes, activation).eval()
+
+    def way(f):
+        return Timed(lambda: f(torch.from_numpy(x)).numpy(), context=torch.inference_mode)
+    ways = {"eager": way(model)}
+    if COMPILE != "none":
+        ways["compiled"] = way(torch.compile(model, dynamic=False))
+        ways["traced"] = way(torch.jit.freeze(torch.jit.trace(model, torch.from_numpy(x))))
+    return ways
+
+
 def epoch(sizes, batch, folder, count):
     from ..mlp import mnist
     x, t = map(torch.from_numpy, mnist(folder, count))
@@ -242,5 +254,6 @@ def overhead(name):
 
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
-         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "epoch": epoch,
+         "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
+         "epoch": epoch,
          "overhead": overhead}

@@ -261,3 +261,57 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
             i += mr;
         }
 }
+
+/* A narrow c, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where a tile would leave
+ * most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced together. */
+#if VL == 4
+#define GEMM_DOT_ROWS 2
+#else
+#define GEMM_DOT_ROWS 4
+#endif
+#define GEMM_DOT_COLUMNS (VL / GEMM_DOT_ROWS)
+
+/* VL vectors -> the sums of each, in their order. */
+INLINE vf gemm_sums(vf r[VL])
+{
+    const vi iota = V_IOTA, low = (iota >> 1) + (iota & 1) * VL, high = low + VL / 2;
+    for (int half = VL / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < half; i++)
+            r[i] = vshuffle(r[i], r[i + half], low) + vshuffle(r[i], r[i + half], high);
+    return r[0];
+}
+
+INLINE void gemm_dot_step(vf s[VL], const float *const a[GEMM_DOT_ROWS], const float *const b[GEMM_DOT_COLUMNS], int64_t p,
+                          int64_t left)
+{
+    vf bp[GEMM_DOT_COLUMNS];
+    UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++) bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
+    UNROLL for (int i = 0; i < GEMM_DOT_ROWS; i++) {
+        vf ai = left < VL ? vkeep(vload(a[i] + p), left) : vload(a[i] + p);
+        UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++) s[i * GEMM_DOT_COLUMNS + j] += ai * bp[j];
+    }
+}
+
+static void gemm_narrow(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb, const float *bias,
+                        int acc, int64_t m, int64_t n, int64_t k)
+{
+    for (int64_t i = 0; i < m; i += GEMM_DOT_ROWS)
+        for (int64_t j = 0; j < n; j += GEMM_DOT_COLUMNS) {
+            int64_t rows = m - i < GEMM_DOT_ROWS ? m - i : GEMM_DOT_ROWS;
+            int64_t columns = n - j < GEMM_DOT_COLUMNS ? n - j : GEMM_DOT_COLUMNS, p = 0;
+            const float *ai[GEMM_DOT_ROWS], *bj[GEMM_DOT_COLUMNS]; /* beyond the edge: the last one again */
+            UNROLL for (int r = 0; r < GEMM_DOT_ROWS; r++) ai[r] = a + (i + (r < rows ? r : rows - 1)) * lda;
+            UNROLL for (int q = 0; q < GEMM_DOT_COLUMNS; q++) bj[q] = bt + (j + (q < columns ? q : columns - 1)) * ldb;
+            vf s[VL];
+            UNROLL for (int r = 0; r < VL; r++) s[r] = vset(0);
+            for (; p + VL <= k; p += VL) gemm_dot_step(s, ai, bj, p, VL);
+            if (p < k) gemm_dot_step(s, ai, bj, p, k - p);
+            float sums[VL];
+            vstore(sums, gemm_sums(s));
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t q = 0; q < columns; q++) {
+                    float *to = c + (i + r) * ldc + j + q, value = sums[r * GEMM_DOT_COLUMNS + q];
+                    *to = acc ? *to + value : bias ? value + bias[j + q] : value;
+                }
+        }
+}
