@@ -44,7 +44,10 @@ class ParameterGroup(dict):
             optimizer.check({**self, **values})
         super().update(values)
         if optimizer is not None:
-            self.call_flags = optimizer.flags(self)
+            flags = optimizer.flags(self)
+            if flags != self.call_flags:
+                _core.structure_changed()  # a recorded step has them as constants
+            self.call_flags = flags
         for segment in self.get("segments", ()):
             segment.write(self)
 
@@ -208,6 +211,7 @@ class Optimizer:
         if -1 in present:
             segments = [piece for s, p in zip(segments, present) for piece in (self._cut(group, s) if p == -1 else [s])]
             dict.__setitem__(group, "segments", segments)
+            _core.structure_changed()  # recorded steps work on the segments of before
             present = [_core.grads_present(s.tensors, s.homes) for s in segments]
         return [s for s, p in zip(segments, present) if p == 1]
 
@@ -254,6 +258,7 @@ class Optimizer:
                     for saved, group in zip(self._saved_groups(name, state_dict["param_groups"]), self.param_groups)]
         except (KeyError, AttributeError) as error:
             raise ValueError(f"{name}: {error} is missing") from None
+        _core.structure_changed()  # recorded steps work on the segments of before
         for group, (settings, segments, arrays) in zip(self.param_groups, plan):
             for to, value in arrays:
                 _core.assign(to, value)
