@@ -127,7 +127,10 @@ cdef class Program:
         if v.buf == 0 or v.buf >= self.count or v.p == NULL:
             return 0
         b = &self.buffers[v.buf]
-        return v.buf if b.base <= v.p <= b.base + b.bytes else 0
+        # An Array of an earlier recording has a number too, and may lie right behind: only an empty view may end there.
+        if v.p < b.base or v.p > b.base + b.bytes or (v.p == b.base + b.bytes and nn_count(v)):
+            return 0
+        return v.buf
 
     cdef int new_buffer(self, Array a) except -1:
         cdef buffer *b
@@ -157,9 +160,16 @@ cdef class Program:
         """Before a call runs: what the host wrote into its operands is a constant."""
         cdef int k, b
         cdef Array value
-        for k in range(0 if reads_outputs(c) else c.nout, c.nv):
-            b = self.internal(&c.v[k])
-            if b and self.buffers[b].writers == 0 and self.buffers[b].constant == 0:
+        for k in range(c.nv):
+            b = self.internal(&c.v[k]) if reads(c, k) else 0
+            if b == 0 or self.buffers[b].writers:
+                continue
+            if self.buffers[b].constant:
+                value = self.constants[self.buffers[b].constant - 1]
+                if memcmp(value.v.p, self.buffers[b].base, self.buffers[b].bytes):
+                    raise RuntimeError("a compiled step must not change values on the host (through numpy()) of a tensor that "
+                                       "it has used; make another tensor")
+            else:
                 pause_recording(True)
                 try:
                     value = allocate1(NN_U8, self.buffers[b].bytes)
@@ -238,12 +248,17 @@ cdef class Program:
         cdef Py_ssize_t i
         self.rebuild = rebuild
         self.touched = list(self.written.values())
+        self.leaf_states.clear()
+        # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep them.
+        self.leaves = [s for s in self.leaves if not self.local((<LeafState>s).array)]
+        s = None
         for s in self.leaves:
             s.has1, s.gradient1, s.owned1 = s.leaf.has_grad, s.leaf.gradient, s.leaf.grad_owned
             if s.gradient1 is not None:
                 b = self.internal(&s.gradient1.v)
                 if b:
                     self.buffers[b].pinned = True
+                    s.owned1 = s.leaf.grad_owned = False   # the next replay overwrites it: who reads or adds to it gets a copy
                     a = root(s.gradient1)
                     self.outside[<size_t>a.v.p] = a
         self.results = []
@@ -267,7 +282,16 @@ cdef class Program:
         self.inherit()
         self.plan()
         self.settle()
+        for s in self.leaves:
+            if s.gradient1 is not None:
+                s.gradient1.v.buf = 0   # of this recording alone
+                a = root(s.gradient1)
+                a.v.buf = 0
         self.finished = True
+
+    cdef bint local(self, Array a):
+        cdef Array r = root(a)
+        return self.internal(&r.v) != 0 or any([r is x for x in self.inputs])
 
     cdef Array keep_constant(self, Array a):
         cdef Array copy
@@ -325,7 +349,8 @@ cdef class Program:
                 continue
             for k in range(c.nout, c.nv):
                 b = c.v[k].buf
-                if (b and b != out and self.buffers[b].last == i and self.buffers[b].writers and not self.buffers[b].pinned
+                if (b and b != out and c.v[k].dtype == c.v[0].dtype and self.buffers[b].last == i
+                        and self.buffers[b].writers and not self.buffers[b].pinned
                         and self.buffers[b].bytes == self.buffers[out].bytes and whole(&self.buffers[b], &c.v[k])):
                     while self.buffers[b].heir_of:
                         b = self.buffers[b].heir_of
@@ -430,11 +455,20 @@ cdef class Program:
     cpdef attempt(self, tuple args):
         """The result for these arguments: a tensor, or what `rebuild` makes of several; MISSING where the program was
         recorded for something else. Arguments: tensors and NumPy arrays are copied in, others must be what they were."""
+        if self.busy or nn_recording:   # in another thread, or within a step that is recorded
+            return MISSING
+        self.busy = True
+        try:
+            return self.attempt_alone(args)
+        finally:
+            self.busy = False
+
+    cdef object attempt_alone(self, tuple args):
         cdef Py_ssize_t i
         cdef LeafState s
         cdef Array a
         cdef tuple guard
-        if (self.structure != structure or self.modes != modes or self.grad_off != nn_grad_off or self.busy or nn_recording
+        if (self.structure != structure or self.modes != modes or self.grad_off != nn_grad_off
                 or PyTuple_GET_SIZE(args) != len(self.inputs)):
             return MISSING
         for i in range(PyTuple_GET_SIZE(self.guards)):
@@ -454,11 +488,7 @@ cdef class Program:
                     return MISSING
             elif not copy_in(a, x):
                 return MISSING
-        self.busy = True
-        try:
-            self.replay()
-        finally:
-            self.busy = False
+        self.replay()
         for s in self.leaves:
             s.leaf.has_grad = s.has1
             s.leaf.gradient = s.gradient1
@@ -485,6 +515,30 @@ cdef class Program:
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
+    def starts_as(self, Program other):
+        """Whether both were recorded from the same state: of modules, of gradients, of variables."""
+        cdef LeafState s, t
+        if (self.structure != other.structure or self.modes != other.modes or self.grad_off != other.grad_off
+                or len(self.leaves) != len(other.leaves) or len(self.guards) != len(other.guards)):
+            return False
+        for (_, v), (_, w) in zip(self.guards, other.guards):
+            if v is not w:
+                return False
+        for s, t in zip(self.leaves, other.leaves):
+            if s.leaf is not t.leaf or s.array is not t.array or s.has0 != t.has0 or (s.has0 and s.gradient0 is not t.gradient0):
+                return False
+        return True
+
+    cdef bint same_place(self, const nn_view *v, Program other, const nn_view *w) except -1:
+        """Whether an operand lies at the same place of the arena, of an input or of a constant, or else at one address."""
+        cdef Array a, b
+        for x, y in zip([self.arena, *self.inputs, *self.constants], [other.arena, *other.inputs, *other.constants]):
+            if x is not None:
+                a, b = x, y
+                if a.v.p <= v.p <= a.v.p + a.bytes and w.p - b.v.p == v.p - a.v.p:
+                    return True
+        return v.p == w.p or (v.buf != 0 and self.buffers[v.buf].pinned)
+
     def difference(self, Program other):
         """Why two recordings of the same step are not the same program, in words; None if they are."""
         cdef Py_ssize_t i
@@ -508,9 +562,11 @@ cdef class Program:
                 w = &y.v[k]
                 if v.dtype != w.dtype or not same_shape(v, w):
                     return f"{name}: shape {shape_of(v)} became {shape_of(w)}"
-                if v.buf != w.buf or (v.buf == 0 and v.p != w.p):
+                if v.buf != w.buf or not self.same_place(v, other, w):
                     return f"{name}: operand {k} lies elsewhere"
-        for i in range(min(len(self.constants), len(other.constants))):
+        if len(self.constants) != len(other.constants):
+            return f"{len(self.constants)} constants of the step became {len(other.constants)}"
+        for i in range(len(self.constants)):
             if bytes(self.constants[i]) != bytes(other.constants[i]):
                 return f"constant {i} of the step ({(<Array>self.constants[i]).v.n[0]} bytes) has changed"
         return None
@@ -537,10 +593,11 @@ cdef inline bint whole(const buffer *b, const nn_view *v) noexcept:
     return v.p == b.base and nn_count(v) * nn_dtype_size[v.dtype] == b.bytes
 
 
-# Ops that read what they write, beside those with NN_ACC.
-cdef bint reads_outputs(const nn_call *c) noexcept:
-    return (c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_unslice or c.op == NN_OP_scale_to_norm
-            or c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation or c.op >= NN_OP_sgd)
+# Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not what
+# unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
+cdef bint reads(const nn_call *c, int k) noexcept:
+    return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op >= NN_OP_sgd
+            or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation)))
 
 
 # Ops whose first output may be the memory of an input of the same size: they go through both element by element.

@@ -10,6 +10,7 @@ possible (arguments, variables of enclosing functions and globals that the funct
 which gradients there are), and recorded anew when it has changed.
 """
 import functools
+import os
 import threading
 import types
 
@@ -24,8 +25,9 @@ __all__ = ["compile", "Compiled"]
 MOST_PROGRAMS = 8     # kept for a function; the least recently used one goes
 MOST_RECORDINGS = 4   # of one signature in a row, no two of them the same
 
-_recording = threading.RLock()
+_recording = threading.RLock()   # one thread at a time
 _LEAVES = (Tensor, np.ndarray, np.generic, float)
+_NATIVE = {np.dtype(name) for name in ("float32", "int64", "uint8", "bool")}
 _PLAIN = (int, float, str, bytes, bool, type(None), tuple, complex)
 
 
@@ -59,7 +61,7 @@ class Compiled(_core.CompiledBase):
             raise TypeError(f"compile: a function or Module expected, got {type(function).__name__}")
         self.function = function
         self.programs = []    # the last used first
-        self.trials = {}      # signature -> the last recording of it, not yet confirmed by a second
+        self.trials = []      # recordings not yet confirmed by a second, the last one first
         functools.update_wrapper(self, function, updated=())
 
     def call(self, args, kwargs):
@@ -67,7 +69,7 @@ class Compiled(_core.CompiledBase):
         if _core.recording():   # a compiled function within another is part of it
             return self.function(*args, **kwargs)
         leaves, shape = _flatten((args, kwargs))
-        flat = tuple(leaves)
+        flat = tuple([_native(x) for x in leaves])
         for program in self.programs:
             if program.shape == shape:
                 result = program.core.attempt(flat)
@@ -77,9 +79,8 @@ class Compiled(_core.CompiledBase):
         return self._record(flat, shape)
 
     def _use(self, program):
-        if self.programs[0] is not program:
-            self.programs.remove(program)
-            self.programs.insert(0, program)
+        if self.programs[0] is not program:   # a new list: another thread may go through the old one
+            self.programs = [program, *(p for p in self.programs if p is not program)][:MOST_PROGRAMS]
         # What is tried first takes the arguments as they stand: nothing nested.
         self.set_last(program.core if program.shape == _flat_shape(len(program.kinds)) else None)
 
@@ -88,30 +89,21 @@ class Compiled(_core.CompiledBase):
         inputs = [_input(x) for x in flat]
         kinds = tuple((a.dtype, a.shape) if a is not None else x if isinstance(x, _PLAIN) else id(x)
                       for a, x in zip(inputs, flat))
-        signature = (shape, kinds, _core.grad_mode())
         with _recording:
-            before, recordings = self.trials.get(signature, (None, 0))
-            if before is not None:   # so that operands lie in the same place, if they are the same
-                for old, new in zip(before.inputs, inputs):
-                    if old is not None:
-                        _core.assign(old, new)
-                inputs = before.inputs
             program, result = self._run(flat, shape, inputs, kinds)
-            difference = "first" if before is None else before.core.difference(program.core)
-            if difference is None:
-                self.trials.pop(signature)
-                self.programs[MOST_PROGRAMS - 1:] = []
-                self.programs.insert(0, program)
+            alike = [p for p in self.trials if p.starts_as(program)]
+            differences = [p.difference(program) for p in alike]
+            if None in differences:
+                self.trials = [p for p in self.trials if p not in alike]
+                self.programs = [program, *self.programs][:MOST_PROGRAMS]
                 self._use(program)
+            elif len(alike) + 1 >= MOST_RECORDINGS:
+                self.trials = [p for p in self.trials if p not in alike]
+                raise ValueError(f"compile: {len(alike) + 1} recordings of {_name(self.function)} all differ ({differences[0]}): "
+                                 "something in it changes from call to call that is no tensor (a random number of the host, a "
+                                 "counter). Make it an argument")
             else:
-                if recordings >= MOST_RECORDINGS:
-                    self.trials.pop(signature)
-                    raise ValueError(f"compile: {recordings} recordings of {_name(self.function)} all differ ({difference}): something "
-                                     "in it changes from call to call that is no tensor (a random number of the host, a counter). "
-                                     "Make it an argument")
-                while len(self.trials) >= MOST_PROGRAMS:
-                    self.trials.pop(next(iter(self.trials)))
-                self.trials[signature] = (program, recordings + 1)
+                self.trials = [program, *self.trials][:MOST_PROGRAMS]
             return result
 
     def _run(self, flat, shape, inputs, kinds):
@@ -125,13 +117,13 @@ class Compiled(_core.CompiledBase):
             result = self.function(*args, **kwargs)
             outputs, form = _flatten(result, only_tensors=True)
             arrays = [t.array for t in outputs]
-            del result, outputs
+            del result, outputs, args, kwargs, tensors   # what is alive from here on is kept outside
             single = form is _LEAF
             core.finish(arrays, None if single else lambda found: _unflatten(iter(found), form))
         finally:
             core.stop()
         found = [_core.make_tensor(_core.copy(a)) for a in arrays]
-        return _Program(core, shape, inputs, kinds), found[0] if single else _unflatten(iter(found), form)
+        return _Program(core, shape, kinds, form), found[0] if single else _unflatten(iter(found), form)
 
     def summary(self):
         """What was recorded, as text: for each program its calls, flops, bytes moved, and memory."""
@@ -162,10 +154,18 @@ class Compiled(_core.CompiledBase):
 
 
 class _Program:
-    """A recording, and which arguments it is for."""
+    """A recording, which arguments it is for, and the form of its result."""
 
-    def __init__(self, core, shape, inputs, kinds):
-        self.core, self.shape, self.inputs, self.kinds = core, shape, inputs, kinds
+    def __init__(self, core, shape, kinds, form):
+        self.core, self.shape, self.kinds, self.form = core, shape, kinds, form
+
+    def starts_as(self, other):
+        """Whether both were recorded for such arguments and in the same state, so that they should be the same."""
+        return self.shape == other.shape and self.kinds == other.kinds and self.core.starts_as(other.core)
+
+    def difference(self, other):
+        """Why these are not the same, in words; None if they are."""
+        return self.core.difference(other.core) or (None if self.form == other.form else "its result has changed")
 
     def summary(self, name):
         calls = self.core.calls_made()
@@ -229,6 +229,13 @@ def _unflatten(leaves, shape):
     return kind(*values) if hasattr(kind, "_fields") else kind(values)
 
 
+def _native(x):
+    """x, or a tensor of its values where it is a NumPy array that no program reads as it is."""
+    if isinstance(x, (np.ndarray, np.generic)) and not (x.dtype in _NATIVE and x.flags.c_contiguous):
+        return _core.make_tensor(to_array(x))
+    return x
+
+
 def _input(x):
     """An Array of its own for an argument that is data; None for a constant."""
     if not isinstance(x, _LEAVES):
@@ -241,7 +248,9 @@ def _input(x):
 
 def _guards(function):
     """(cell or dict of globals, name or None, value) for the variables of enclosing functions and the globals that `function`
-    names: their values are constants of the recording, so it holds while they are the same objects."""
+    (of a Module: its forward) names: their values are constants of the recording, so it holds while they are the same objects."""
+    if not hasattr(function, "__code__"):
+        function = getattr(function, "forward", None)
     if isinstance(function, types.MethodType):
         function = function.__func__
     code = getattr(function, "__code__", None)
@@ -253,9 +262,26 @@ def _guards(function):
         except ValueError:   # not assigned yet
             pass
     names = function.__globals__
-    for name in code.co_names:
-        if name in names and not isinstance(names[name], (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)):
+    for name in sorted(_names(code)):
+        if name in names and not isinstance(names[name], types.ModuleType):
             yield names, name, names[name]
+
+
+def _names(code):
+    """What code, and the functions written in it, may look up as globals."""
+    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
+
+
+def _after_fork():
+    """In a child: the thread that was recording, if it was another one, is not here."""
+    global _recording
+    if not _core.recording():
+        _recording = threading.RLock()
+        _core.Program().stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _name(function):
