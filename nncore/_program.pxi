@@ -521,7 +521,7 @@ cdef class Program:
         if (self.structure != other.structure or self.modes != other.modes or self.grad_off != other.grad_off
                 or len(self.leaves) != len(other.leaves) or len(self.guards) != len(other.guards)):
             return False
-        for (_, v), (_, w) in zip(self.guards, other.guards):
+        for (_, _, v), (_, _, w) in zip(self.guards, other.guards):
             if v is not w:
                 return False
         for s, t in zip(self.leaves, other.leaves):
