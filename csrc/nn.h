@@ -89,6 +89,23 @@ int nn_run(const nn_call *c);
 int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed);
 extern _Thread_local int64_t nn_bad_index;
 
+/* Profiling (profile.c): a log of the calls that nn_run and nn_replay ran, one at a time for the whole process. Times are
+ * CLOCK_MONOTONIC, in nanoseconds. */
+typedef struct nn_log nn_log;
+typedef struct { int64_t start, end, calls, dropped; } nn_log_info;
+typedef struct {
+    int64_t start, ns;
+    uint64_t thread;    /* pthread_self() */
+    const char *what;   /* calls of one op, flags and shapes have the same `bytes` bytes here */
+    size_t bytes;
+    nn_call call;       /* op, flags, shapes and dtypes; no addresses, no attributes */
+} nn_timed;
+int nn_profile_start(int64_t most); /* the first `most` calls are kept; NN_NOMEM, or -1 while another log is being written */
+nn_log *nn_profile_stop(void);      /* the log, for nn_log_free; NULL when there is none */
+void nn_log_free(nn_log *log);
+void nn_log_about(const nn_log *log, nn_log_info *about);
+int nn_log_next(const nn_log *log, size_t *at, nn_timed *timed); /* the calls from *at = 0 on, as they ended; 0: no more */
+
 /* Memory: cached, aligned blocks (memory.c). nn_alloc returns NULL when there is none. */
 void *nn_alloc(size_t bytes);
 void nn_free(void *p, size_t bytes);

@@ -1,6 +1,7 @@
 /* Running calls: the tables made from the op list, and the one place where a call meets its driver. */
 #include "fpstate.h"
 #include "nn.h"
+#include "profile.h"
 
 #define OP(name, nout) int nn_op_##name(const nn_call *c);
 #include "ops.inc"
@@ -47,10 +48,16 @@ const size_t nn_dtype_size[NN_DTYPES] = {[NN_F32] = 4, [NN_I64] = 8, [NN_U8] = 1
 
 _Thread_local int64_t nn_bad_index;
 
+static inline int drive(const nn_call *c)
+{
+    if (__builtin_expect(atomic_load_explicit(&nn_profiling, memory_order_relaxed), 0)) return nn_profiled(c, drivers[c->op]);
+    return drivers[c->op](c);
+}
+
 int nn_run(const nn_call *c)
 {
     nn_fp_state saved = nn_fp_enter();
-    int status = drivers[c->op](c);
+    int status = drive(c);
     nn_fp_leave(saved);
     return status;
 }
@@ -60,7 +67,7 @@ int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed)
     nn_fp_state saved = nn_fp_enter();
     int status = NN_OK;
     for (ptrdiff_t i = 0; i < n && status == NN_OK; i++) {
-        status = drivers[calls[i].op](&calls[i]);
+        status = drive(&calls[i]);
         *failed = i;
     }
     nn_fp_leave(saved);

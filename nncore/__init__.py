@@ -32,6 +32,7 @@ from .random import Generator, manual_seed  # noqa: E402
 from .tensor import *  # noqa: E402,F403
 from . import init, nn, optim  # noqa: E402
 from .compiled import compile  # noqa: E402
+from .profiler import profile  # noqa: E402
 
 from .tensor import tensor  # noqa: E402  the function, not the module
 

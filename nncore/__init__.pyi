@@ -5,6 +5,7 @@ from nncore._core import memory_stats as memory_stats, set_num_threads as set_nu
 from nncore.compiled import compile as compile
 from nncore.autograd import enable_grad as enable_grad, is_grad_enabled as is_grad_enabled, no_grad as no_grad
 from nncore.ops import *
+from nncore.profiler import profile as profile
 from nncore.random import Generator as Generator, manual_seed as manual_seed
 from nncore.tensor import *
 

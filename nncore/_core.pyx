@@ -7,7 +7,7 @@ In reading order:
   _autograd.pxi   TensorBase and Node: what a tensor remembers, and the walk back through the graph
   _calls.pxi      one function per op: sizes -> check -> allocate -> fill a call -> run
   _program.pxi    Program: the calls of a step, recorded and run again
-Here: running a call, and questions about the machine.
+Here: running a call, the log of those that ran, and questions about the machine.
 
 No NumPy C API: the buffer protocol is enough, so NumPy is not needed to build.
 """
@@ -116,6 +116,60 @@ cdef fail(nn_call *c, int status):
     if status == NN_NOMEM:
         raise MemoryError(f"{name}: out of memory for working space")
     raise IndexError(f"{name}: index {nn_bad_index} is out of range")
+
+
+# ---- profiling -------------------------------------------------------------------------------------------------------
+
+@cython.final
+cdef class Log:
+    """The calls that ran between profile_start and profile_stop; times in nanoseconds of one clock."""
+    cdef nn_log *log
+    cdef readonly int64_t start, end, calls, dropped
+
+    def __init__(self):
+        raise TypeError("Log: profile_stop makes them")
+
+    def __dealloc__(self):
+        nn_log_free(self.log)
+
+    def read(self):
+        """[(what, start, duration, thread)] in the order in which the calls ended. what: (op, shapes of its operands, number
+        of outputs, bytes of its operands, multiply-adds * 2 of a product or 0), one object for all calls that share it;
+        thread: as of threading.get_ident."""
+        cdef nn_timed t
+        cdef size_t at = 0
+        cdef dict known = {}
+        cdef list found = []
+        while nn_log_next(self.log, &at, &t):
+            key = t.what[:t.bytes]
+            what = known.get(key)
+            if what is None:
+                what = known[key] = describe(&t.call)
+            found.append((what, t.start, t.ns, t.thread))
+        return found
+
+
+def profile_start(int64_t most):
+    """Log the first `most` calls of all threads from here on. RuntimeError if that is being done already."""
+    cdef int status = nn_profile_start(most)
+    if status == NN_NOMEM:
+        raise MemoryError("profile: no memory for the log")
+    if status:
+        raise RuntimeError("profile: a profile is being taken already; blocks cannot be nested or run in two threads at once")
+
+
+def profile_stop():
+    """The Log since profile_start; None if there was none."""
+    cdef Log x
+    cdef nn_log *log = nn_profile_stop()
+    cdef nn_log_info about
+    if log == NULL:
+        return None
+    x = Log.__new__(Log)
+    x.log = log
+    nn_log_about(log, &about)
+    x.start, x.end, x.calls, x.dropped = about.start, about.end, about.calls, about.dropped
+    return x
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------

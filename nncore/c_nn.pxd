@@ -43,6 +43,21 @@ cdef extern from "nn.h" nogil:
     int nn_run(const nn_call *c)
     int nn_replay(const nn_call *calls, Py_ssize_t n, Py_ssize_t *failed)
     int64_t nn_bad_index
+    ctypedef struct nn_log:
+        pass
+    ctypedef struct nn_log_info:
+        int64_t start, end, calls, dropped
+    ctypedef struct nn_timed:
+        int64_t start, ns
+        uint64_t thread
+        const char *what
+        size_t bytes
+        nn_call call
+    int nn_profile_start(int64_t most)
+    nn_log *nn_profile_stop()
+    void nn_log_free(nn_log *log)
+    void nn_log_about(const nn_log *log, nn_log_info *about)
+    int nn_log_next(const nn_log *log, size_t *at, nn_timed *timed)
     void *nn_alloc(size_t bytes)
     void nn_free(void *p, size_t bytes)
     size_t nn_memory_live()

@@ -155,7 +155,7 @@ def test_one_line_makes_kernels_of_an_activation(tmp_path):
 
 MODULES = {"__init__": nncore, "_core": nncore._core, "autograd": nncore.autograd, "data/__init__": nncore.data,
            "init": nncore.init, "losses": nncore.losses, "nn/__init__": nncore.nn, "ops/__init__": nncore.ops,
-           "optim/__init__": nncore.optim, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
+           "optim/__init__": nncore.optim, "profiler": nncore.profiler, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
            "train/__init__": nncore.train}
 NUMPY_NAMES = {"axis", "keepdims", "ddof"}  # also understood: see ops/names.py
 
