@@ -155,7 +155,7 @@ def profile_start(int64_t most):
     if status == NN_NOMEM:
         raise MemoryError("profile: no memory for the log")
     if status:
-        raise RuntimeError("profile: a profile is being taken already; blocks cannot be nested or run in two threads at once")
+        raise RuntimeError("profile: one is being taken already; blocks cannot be nested, nor run in two threads at once")
 
 
 def profile_stop():

@@ -4,6 +4,7 @@ It reads the records of calls that csrc/profile.c keeps and knows no op by name:
 and replayed ones (nncore.compile) log the same calls, so they can be laid side by side.
 """
 import functools
+import itertools
 import json
 import os
 import threading
@@ -17,7 +18,7 @@ from . import _core
 __all__ = ["profile", "Call", "Total"]
 
 MEASURE_SECONDS = 0.008          # for the matrix product, and once more for the copies
-PRODUCT_SIZES = (128, 256, 384)  # square; the largest has 1.8 MB of operands
+PRODUCT_SIZES = (256, 384)       # square; the larger has 1.8 MB of operands
 COPIED_FLOATS = 8 << 20          # 32 MB, read and written: beyond the last cache of most processors
 COPIES = 8                       # one after the other: short, so that some are not interrupted on a busy machine
 
@@ -37,9 +38,10 @@ class profile:
         print(p)
         p.export_chrome_trace("step.json")   # for chrome://tracing or ui.perfetto.dev
 
-    most_calls: how many are kept, about 80 bytes each; later ones run unlogged and are counted in `dropped`. A logged call
-    takes about 0.1 us longer. Results are the same to the last bit. Calls that other Python threads make meanwhile are
-    logged too, and so is a call that fails; one that is under way when the block begins or ends is not.
+    most_calls: how many are kept, about 72 bytes each; later ones run unlogged and are counted in `dropped`. A logged call
+    takes about 0.1 us longer (Intel Xeon, Cascade Lake). Results are the same to the last bit. Calls that other Python
+    threads make meanwhile are logged too, and so is a call that fails; one that is under way when the block begins or ends
+    is not.
 
     One block at a time in a process: RuntimeError for a nested one, and for a question before the block has ended. An
     object can be used for several blocks and then describes the last one. ValueError for a negative most_calls.
@@ -102,8 +104,9 @@ class profile:
 
     def limits(self):
         """(flop/s, bytes/s): the fastest of our own kernels on this machine, with the instruction set and the number of
-        threads of the block. Measured when first asked for, in about 30 ms and 64 MB, and then kept: a matrix product whose
-        operands stay in the cache, and a copy of 32 MB in eight pieces."""
+        threads of the block. Measured when first asked for and then kept: a matrix product whose operands stay in
+        the cache, and a copy of 32 MB in eight pieces. That takes about 20 ms, and what the system needs for 64 MB of fresh
+        memory (40 ms on a virtual machine)."""
         self._finished()
         return _limits(*self._machine)
 
@@ -128,10 +131,10 @@ class profile:
         lines.append(f"{'between calls':{width}}{'':9}{between * 1e3:11.3f}{_share(between, wall):>9}")
         lines.append(f"{'wall time':{width}}{sum(row.calls for row in totals):9}{wall * 1e3:11.3f}")
         isa, threads = self._machine
-        lines.append(f"limit: {peak * 1e-9:.1f} GFLOP/s, {bandwidth * 1e-9:.1f} GB/s: the fastest of our own kernels on this "
-                     f"machine, {isa}, {threads} thread{'s' * (threads > 1)}")
+        lines.append(f"limit: {peak * 1e-9:.1f} GFLOP/s, {bandwidth * 1e-9:.1f} GB/s: the fastest of our own kernels on "
+                     f"this machine, {isa}, {threads} thread{'s' * (threads > 1)}")
         if self.dropped:
-            lines.append(f"not logged: {self.dropped} calls after the first {self.most_calls}; 'between calls' includes them")
+            lines.append(f"not logged: {self.dropped} calls after the first {len(self.calls)}, part of 'between calls'")
         return "\n".join(lines)
 
     def __str__(self):
@@ -193,8 +196,9 @@ def _fastest_product():
     for n in PRODUCT_SIZES:
         x = _core.from_buffer(np.ones((n, n), np.float32))
         y = _core.empty((n, n))
-        seconds = _fastest([lambda x=x, y=y: _core.gemm(x, x, out=y)], MEASURE_SECONDS / len(PRODUCT_SIZES))
-        best = max(best, 2 * n ** 3 / seconds)
+        product = functools.partial(_core.gemm, x, x, out=y)
+        product()   # packs, takes its scratch memory, wakes the threads
+        best = max(best, 2 * n ** 3 / _fastest([product], MEASURE_SECONDS / len(PRODUCT_SIZES)))
     return best
 
 
@@ -206,16 +210,12 @@ def _fastest_copy():
 
 
 def _fastest(functions, budget):
-    """Seconds of the fastest call, of as many rounds through the functions as the budget allows; one at least, after one
-    that does not count."""
-    for function in functions:
+    """Seconds of the fastest call of these functions in turn, as many calls as the budget allows; one at least."""
+    best, done, end = float("inf"), time.perf_counter(), time.perf_counter() + budget
+    for function in itertools.cycle(functions):
+        start = done
         function()
-    best, end = float("inf"), time.perf_counter() + budget
-    while True:
-        for function in functions:
-            start = time.perf_counter()
-            function()
-            done = time.perf_counter()
-            best = min(best, done - start)
+        done = time.perf_counter()
+        best = min(best, done - start)
         if done > end:
             return best
