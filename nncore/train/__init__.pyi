@@ -10,7 +10,8 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 def train_epoch(
     model: Module, loader: DataLoader, loss_function: LossFunction, optimizer: Optimizer,
-    on_batch: Callable[[int, float], object] | None = None
+    on_batch: Callable[[int, float], object] | None = None,
+    compiled: bool = True,
 ) -> tuple[float, float]: ...
 def evaluate(model: Module, loader: DataLoader, loss_function: LossFunction) -> tuple[float, float]: ...
 

@@ -1,20 +1,27 @@
 """One pass of a classifier over its data: to learn, or to be judged."""
 from ..autograd import no_grad
+from ..compiled import compile
 
 
-def train_epoch(model, loader, loss_function, optimizer, on_batch=None):
+def train_epoch(model, loader, loss_function, optimizer, on_batch=None, compiled=True):
     """Trains the model on every batch of the loader. Returns (mean loss, accuracy) as they were while it learned.
 
     on_batch(samples so far, mean loss so far) is called after each step: for progress, or to change the learning rate.
+    compiled: replay the steps (nncore.compile); False for a model that nncore.compile refuses, as it decides from values.
     """
-    model.train()
-    seen, total, right = 0, 0.0, 0
-    for inputs, targets in loader:
+    def step(inputs, targets):
         predictions = model(inputs)
         loss = loss_function(predictions, targets)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        return predictions.detach(), loss.detach()
+
+    model.train()
+    step = compile(step) if compiled else step
+    seen, total, right = 0, 0.0, 0
+    for inputs, targets in loader:
+        predictions, loss = step(inputs, targets)
         seen, total, right = _count(predictions, targets, loss, seen, total, right)
         if on_batch is not None:
             on_batch(seen, total / seen)
