@@ -31,6 +31,7 @@ cdef struct buffer:
     bint freed                # died while recording
     bint pinned               # a gradient that lives on: it keeps its own memory
 
+@cython.final
 cdef class LeafState:
     """What a step does to a leaf: its gradient before and after."""
     cdef TensorBase leaf

@@ -35,11 +35,20 @@ def test_the_first_shell_block_is_the_two_commands_of_the_ci():
 
 
 def test_the_example_runs_as_it_stands(tmp_path):
-    code, = blocks(README, "python")
+    code = blocks(README, "python")[0]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     accuracy, images = re.match(r"(0\.\d{3}) of (\d+) test images\n$", done.stdout).groups()
     assert float(accuracy) > 0.9 and int(images) == len(nncore.data.digits().test.targets)
+
+
+def test_the_compiled_step_runs_as_it_stands():
+    before, step = blocks(README, "python")
+    names = {}
+    exec(before[:before.index("for epoch")], names)
+    exec(step, names)
+    losses = [names["train_step"](*batch).item() for batch in names["batches"]]
+    assert losses[-1] < losses[0] and len(names["train_step"].programs) == 1
 
 
 def test_figures_are_marked_once():
@@ -153,7 +162,8 @@ def test_one_line_makes_kernels_of_an_activation(tmp_path):
 
 # ---- stubs -----------------------------------------------------------------------------------------------------------
 
-MODULES = {"__init__": nncore, "_core": nncore._core, "autograd": nncore.autograd, "data/__init__": nncore.data,
+MODULES = {"__init__": nncore, "_core": nncore._core, "autograd": nncore.autograd,
+           "compiled": sys.modules["nncore.compiled"], "data/__init__": nncore.data,
            "init": nncore.init, "losses": nncore.losses, "nn/__init__": nncore.nn, "ops/__init__": nncore.ops,
            "optim/__init__": nncore.optim, "profiler": nncore.profiler, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
            "train/__init__": nncore.train}
