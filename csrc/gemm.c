@@ -10,12 +10,12 @@
  *   jr  panels of nr columns
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
- * a is packed for every task, unless c is narrow: then it is used too few times, and read in place by broadcast. b is read
- * in place for few rows, and where it is small and its rows do not fall into the same few cache sets; where all rows are one
- * task, each panel is packed just before it is used, while it stays in L2. The blocks of k
- * depend on sizes only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but
- * k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order.
- * A c of up to NARROW columns goes another way (run_narrow): a tile's vectors would be mostly empty.
+ * a is packed for every task, unless c is narrow: then it is used too few times, and read in place by broadcast. b is
+ * read in place for few rows, and where it is small and its rows do not fall into the same few cache sets; where all
+ * rows are one task, each panel is packed just before it is used, while it stays in L2. The blocks of k depend on sizes
+ * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
+ * weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order. A c of a few
+ * columns goes other ways (run_dots, run_turned).
  */
 #include <string.h>
 #include "kernels/kernels.h"
@@ -30,8 +30,9 @@
 #define ALIASING_ROWS 64 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
-#define NARROW 12        /* columns of a narrow c */
-#define NARROW_TASK 128  /* rows of a task of it */
+#define DOTS 4           /* columns up to which c is made of sums of products along k ... */
+#define DOTS_TASK 128    /* ... in tasks of so many rows */
+#define TURNED 12        /* columns up to which c's transpose is computed where a is transposed */
 #define FLOPS_PER_NS 100.0
 
 typedef struct {
@@ -190,6 +191,18 @@ static void split_task(void *arg, int64_t task, int worker)
     if (status) __atomic_store_n(&s->status, status, __ATOMIC_RELAXED);
 }
 
+/* c (+)= x (+ bias), then f, for a product that was computed in x[m,n]. */
+static void hand_over(const gemm *g, const float *x)
+{
+    for (int64_t i = 0; i < g->m; i++, x += g->n) {
+        float *c = g->c + i * g->ldc;
+        if (g->acc) nn_k->add_to(c, x, g->n);
+        else if (g->bias) nn_k->binary[NN_add](c, x, 1, g->bias, 1, g->n);
+        else memcpy(c, x, g->n * sizeof(float));
+        if (g->f) g->f(c, c, g->attr, g->n);
+    }
+}
+
 static int run_split(gemm *g)
 {
     int64_t count = ceil_div(g->k, SPLIT_DEPTH), size = g->m * g->n;
@@ -198,61 +211,55 @@ static int run_split(gemm *g)
     nn_for(count, 2.0 * size * g->k / FLOPS_PER_NS, split_task, &s);
     if (s.status == NN_OK) {
         for (int64_t t = 1; t < count; t++) nn_k->add_to(s.partial, s.partial + t * size, size);
-        for (int64_t i = 0; i < g->m; i++) {
-            float *c = g->c + i * g->ldc, *sum = s.partial + i * g->n;
-            if (g->acc) nn_k->add_to(c, sum, g->n);
-            else if (g->bias) nn_k->binary[NN_add](c, sum, 1, g->bias, 1, g->n);
-            else memcpy(c, sum, g->n * sizeof(float));
-            if (g->f) g->f(c, c, g->attr, g->n);
-        }
+        hand_over(g, s.partial);
     }
     nn_free(s.partial, (size_t)(count * size) * sizeof(float));
     return s.status;
 }
 
-/* A narrow c: a classifier's few classes, a value. A tile would compute a whole vector of columns for them.
- *   a as stored:    sums of products along k (gemm_narrow); b is transposed first, unless it is stored so
- *   a transposed:   c's transpose, [n,m] = b[k,n]^T @ a[k,m], in scratch memory; its columns are as long as a's rows */
-static void narrow_task(void *arg, int64_t task, int worker)
+/* c has so few columns that a tile would compute mostly what nobody wants. With a transposed, as in the gradient of a
+ * classifier's last layer: c's transpose, [n,m] = b[k,n]^T @ a[k,m], whose columns are a's, and that turned. */
+static int run_turned(gemm *g)
+{
+    int64_t size = g->m * g->n;
+    size_t bytes = (size_t)(2 * size) * sizeof(float);
+    float *turned = nn_alloc(bytes), *x = turned + size;
+    if (!turned) return NN_NOMEM;
+    gemm t = {.c = turned, .ldc = g->m, .m = g->n, .n = g->m, .k = g->k, .b = g->a, .ldb = g->cs,
+              .a = g->b, .rs = g->tb ? g->ldb : 1, .cs = g->tb ? 1 : g->ldb};
+    int status = run(&t);
+    if (status == NN_OK) {
+        nn_k->transpose4(x, g->n, turned, g->m, g->m, g->n);
+        hand_over(g, x);
+    }
+    nn_free(turned, bytes);
+    return status;
+}
+
+/* With a as stored: sums of products along k, for which b is transposed unless it is stored so. */
+static void dots_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
     gemm *g = arg;
-    int64_t i = task * NARROW_TASK, rows = min(NARROW_TASK, g->m - i);
+    int64_t i = task * DOTS_TASK, rows = min(DOTS_TASK, g->m - i);
     float *c = g->c + i * g->ldc;
-    nn_k->gemm_narrow(c, g->ldc, g->a + i * g->rs, g->rs, g->b, g->ldb, g->bias, g->acc, rows, g->n, g->k);
+    nn_k->gemm_dots(c, g->ldc, g->a + i * g->rs, g->rs, g->b, g->ldb, g->bias, g->acc, rows, g->n, g->k);
     if (g->f) g->f(c, c, g->attr, rows * g->ldc);
 }
 
-static int run_narrow(gemm *g)
+static int run_dots(const gemm *g)
 {
-    size_t bytes = (size_t)(g->n * (g->cs == 1 ? g->k : g->m)) * sizeof(float);
-    float *scratch = g->cs == 1 && g->tb ? NULL : nn_alloc(bytes);
-    if (!scratch && !(g->cs == 1 && g->tb)) return NN_NOMEM;
-    int status = NN_OK;
-    if (g->cs == 1) {
-        gemm whole = *g;
-        if (scratch) {
-            nn_k->transpose4(scratch, g->k, g->b, g->ldb, g->n, g->k);
-            whole.b = scratch, whole.ldb = g->k;
-        }
-        nn_for(ceil_div(g->m, NARROW_TASK), 4.0 * g->m * g->n * g->k / FLOPS_PER_NS, narrow_task, &whole);
-    } else {
-        gemm turned = {.c = scratch, .ldc = g->m, .m = g->n, .n = g->m, .k = g->k, .a = g->b, .rs = g->tb ? g->ldb : 1,
-                       .cs = g->tb ? 1 : g->ldb, .b = g->a, .ldb = g->cs};
-        status = run(&turned);
-        if (status == NN_OK && !g->acc && !g->bias) nn_k->transpose4(g->c, g->ldc, scratch, g->m, g->m, g->n);
-        else if (status == NN_OK)
-            for (int64_t j = 0; j < g->n; j++) {
-                float shift = g->bias ? g->bias[j] : 0;
-                for (int64_t i = 0; i < g->m; i++) {
-                    float *to = g->c + i * g->ldc + j, value = scratch[j * g->m + i];
-                    *to = g->acc ? *to + value : g->bias ? value + shift : value;
-                }
-            }
-        if (status == NN_OK && g->f) g->f(g->c, g->c, g->attr, g->m * g->ldc);
+    gemm dots = *g;
+    size_t bytes = (size_t)(g->n * g->k) * sizeof(float);
+    float *bt = NULL;
+    if (!g->tb) {
+        if (!(bt = nn_alloc(bytes))) return NN_NOMEM;
+        nn_k->transpose4(bt, g->k, g->b, g->ldb, g->n, g->k);
+        dots.b = bt, dots.ldb = g->k;
     }
-    nn_free(scratch, bytes);
-    return status;
+    nn_for(ceil_div(g->m, DOTS_TASK), 4.0 * g->m * g->n * g->k / FLOPS_PER_NS, dots_task, &dots);
+    nn_free(bt, bytes);
+    return NN_OK;
 }
 
 /* Many small products: one task each. */
@@ -264,7 +271,10 @@ typedef struct {
 
 static int run_one(gemm *g)
 {
-    if (g->n <= NARROW && g->n == g->ldc && g->m >= 2 * g->n && g->k > 0 && g->k < 2 * SPLIT_DEPTH) return run_narrow(g);
+    if (g->m >= 2 * g->n && g->k > 0 && g->k < 2 * SPLIT_DEPTH) {
+        if (g->cs == 1 && g->n <= DOTS) return run_dots(g);
+        if (g->cs != 1 && g->n <= TURNED) return run_turned(g);
+    }
     return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
 }
 

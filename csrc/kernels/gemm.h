@@ -185,7 +185,7 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
         int nv = gemm_panel_vectors(j, n), width = nv * VL;
         int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL, step = ldb && !room ? ldb : width;
         const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
-        /* Lines of the next panel: a share for each tile. */
+        /* Lines of the next panel, which the tiles of this one fetch one after another. */
         gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, 0)
                           : !room  ? gemm_rows_ahead(b, 0, 1, 1)
                           : tb     ? gemm_rows_ahead(panel + width * ldb, width, k, ldb)
@@ -200,7 +200,8 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
             int mr = gemm_tile_rows(i, m), last = i + mr >= m;
             float *cij = c + i * ldc + j, *next_c = last ? c + j + width : cij + mr * ldc;
             gemm_ahead ahead[2] = {gemm_rows_ahead(next_c, last && j + width >= n ? 0 : mr, width, ldc), next};
-            if (cs == 1 && j == 0) ahead[1] = gemm_rows_ahead(a + (i + mr) * rs, last ? 0 : mr, k, rs);
+            if (cs == 1 && j == 0) /* a in place comes from memory while the first panel is multiplied */
+                ahead[1] = gemm_rows_ahead(a + (i + mr) * rs, last ? 0 : mr, k, rs);
             if (cs == 0)
                 gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, panel, step, bias_j, acc, tail, k, ahead);
             else if (cs == 1)
@@ -262,8 +263,8 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
         }
 }
 
-/* A narrow c, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where a tile would leave
- * most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced together. */
+/* A c of a few columns, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where a
+ * tile would leave most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced together. */
 #if VL == 4
 #define GEMM_DOT_ROWS 2
 #else
@@ -292,8 +293,8 @@ INLINE void gemm_dot_step(vf s[VL], const float *const a[GEMM_DOT_ROWS], const f
     }
 }
 
-static void gemm_narrow(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb, const float *bias,
-                        int acc, int64_t m, int64_t n, int64_t k)
+static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb, const float *bias,
+                      int acc, int64_t m, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i += GEMM_DOT_ROWS)
         for (int64_t j = 0; j < n; j += GEMM_DOT_COLUMNS) {
