@@ -18,7 +18,7 @@
  * columns goes other ways (run_dots, run_turned).
  */
 #include <string.h>
-#include "kernels/kernels.h"
+#include "gemm.h"
 #include "par.h"
 
 #define NC 2112          /* columns of a packed block, at most: kc * NC floats = 4 MB with AVX-512, 2 MB without */
@@ -276,6 +276,14 @@ static int run_one(gemm *g)
         if (g->cs != 1 && g->n <= TURNED) return run_turned(g);
     }
     return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
+}
+
+int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta, int tb,
+               int acc, nn_unary_fn *f, const float *attr)
+{
+    gemm g = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k, .ldc = n, .rs = ta ? 1 : k, .cs = ta ? m : 1,
+              .ldb = tb ? k : n, .tb = tb, .acc = acc, .f = f, .attr = attr};
+    return run_one(&g);
 }
 
 static void batch_task(void *arg, int64_t task, int worker)

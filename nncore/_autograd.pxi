@@ -358,6 +358,34 @@ cdef class Node:
             take_back(p, accumulate)
             raise
 
+    @cython.boundscheck(True)
+    def give_conv_dx(self, Py_ssize_t i, Array dy, Array w, tuple geometry):
+        """give(i, the gradient of a convolution's input), added where it is wanted by the kernel itself."""
+        cdef object p = self.parents[i]
+        cdef bint accumulate = False
+        if p is None:
+            return
+        cdef Array to = target(p, self.queue, &accumulate)
+        try:
+            conv_dx_to(to, dy, w, None, geometry, accumulate)
+        except:
+            take_back(p, accumulate)
+            raise
+
+    @cython.boundscheck(True)
+    def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry):
+        """The same for the gradient of its weights."""
+        cdef object p = self.parents[i]
+        cdef bint accumulate = False
+        if p is None:
+            return
+        cdef Array to = target(p, self.queue, &accumulate)
+        try:
+            conv_dw_to(to, x, dy, geometry, accumulate)
+        except:
+            take_back(p, accumulate)
+            raise
+
 
 cdef inline const nn_view *parent_shape(object p):
     if type(p) is Node:

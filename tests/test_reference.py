@@ -129,7 +129,8 @@ LOSSES = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "binary_cross_e
           "binary_cross_entropy_with_logits"}
 ZERO = {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "argmin"}
 ELSEWHERE = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice", "split",
-             "where", "dropout", "cross_entropy", "nll_loss"}  # in tests of their own below
+             "where", "dropout", "cross_entropy", "nll_loss", "conv1d", "conv2d", "conv_transpose1d",
+             "conv_transpose2d"}  # in tests of their own below
 SMOOTH = sorted(set(REFERENCE) - ELSEWHERE - ZERO)
 
 

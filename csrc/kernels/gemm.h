@@ -2,7 +2,8 @@
  *
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
  * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The pointers
- * of a lie three rows apart, to keep the addresses within x86's addressing modes.
+ * of a lie three rows apart, to keep the addresses within x86's addressing modes. k runs through stretches (nn_stretch):
+ * a product has one, a convolution one for each place in its window.
  *
  * What a tile costs beside its multiply-adds decides its shape. With AVX-512, 8 x 3 needs 1.5 instructions for each
  * multiply-add, 8 x 2 needs 1.9: Intel's cores issue four in a cycle, for two multiply-adds, and half of that while the
@@ -53,22 +54,25 @@ INLINE void gemm_fetch(gemm_ahead *f, const int level)
     }
 }
 
-INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
-                           const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k,
-                           gemm_ahead *ahead)
+INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a0, int64_t rs, int64_t cs,
+                           const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,
+                           int acc, int64_t tail, gemm_ahead *ahead)
 {
     vf s[GEMM_MR][GEMM_NV];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
     gemm_ahead of_c = ahead[0], of_inputs = ahead[1];
-    int64_t p = 0;
-    for (; p + GEMM_PACE <= k; p += GEMM_PACE) {
-        gemm_fetch(&of_c, 3);
-        gemm_fetch(&of_inputs, 2);
-        GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+    for (const nn_stretch *end = x + stretches; x < end; x++) {
+        const float *a = a0 + x->a, *b = b0 + x->b * ldb;
+        int64_t k = x->k, p = 0;
+        for (; p + GEMM_PACE <= k; p += GEMM_PACE) {
+            gemm_fetch(&of_c, 3);
+            gemm_fetch(&of_inputs, 2);
+            GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+        }
+        for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     }
     ahead[1] = of_inputs;
-    for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     if (acc)
         UNROLL for (int i = 0; i < mr; i++)
             UNROLL for (int j = 0; j < nv; j++) s[i][j] += vload(c + i * ldc + j * VL);
@@ -88,16 +92,19 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
 }
 
 typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride, const float *b, int64_t ldb,
-                          const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead);
+                          const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail,
+                          gemm_ahead *ahead);
 
 /* a with contiguous k (row) and a with contiguous m (col: a transposed, or packed). */
 #define GEMM_TILE(mr, nv)                                                                                              \
     static void gemm_row_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, const float *b, int64_t ldb,   \
-                                     const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead)     \
-    { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, bias, acc, tail, k, ahead); }                        \
+                                     const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
+                                     gemm_ahead *ahead)                                                                \
+    { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, x, stretches, bias, acc, tail, ahead); }                        \
     static void gemm_col_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t cs, const float *b, int64_t ldb,   \
-                                     const float *bias, int acc, int64_t tail, int64_t k, gemm_ahead *ahead)     \
-    { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, bias, acc, tail, k, ahead); }
+                                     const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
+                                     gemm_ahead *ahead)                                                                \
+    { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, x, stretches, bias, acc, tail, ahead); }
 #if GEMM_NV == 2
 #define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2)
 #define GEMM_ENTRY(mr) {{gemm_row_##mr##x1, gemm_row_##mr##x2}, {gemm_col_##mr##x1, gemm_col_##mr##x2}}
@@ -181,6 +188,7 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
 static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int tb,
                        float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
 {
+    const nn_stretch all = {0, 0, k};
     for (int64_t j = 0; j < n;) {
         int nv = gemm_panel_vectors(j, n), width = nv * VL;
         int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL, step = ldb && !room ? ldb : width;
@@ -203,11 +211,11 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
             if (cs == 1 && j == 0) /* a in place comes from memory while the first panel is multiplied */
                 ahead[1] = gemm_rows_ahead(a + (i + mr) * rs, last ? 0 : mr, k, rs);
             if (cs == 0)
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, panel, step, bias_j, acc, tail, k, ahead);
+                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, panel, step, &all, 1, bias_j, acc, tail, ahead);
             else if (cs == 1)
-                gemm_tiles[mr - 1][0][nv - 1](cij, ldc, a + i * rs, rs, panel, step, bias_j, acc, tail, k, ahead);
+                gemm_tiles[mr - 1][0][nv - 1](cij, ldc, a + i * rs, rs, panel, step, &all, 1, bias_j, acc, tail, ahead);
             else
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, panel, step, bias_j, acc, tail, k, ahead);
+                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, panel, step, &all, 1, bias_j, acc, tail, ahead);
             next = ahead[1];
             i += mr;
         }

@@ -8,6 +8,7 @@
 #include "vmath.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "conv.h"
 #include "reduce.h"
 #include "gather.h"
 #include "softmax.h"

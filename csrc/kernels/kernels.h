@@ -15,6 +15,16 @@ typedef void nn_loss_grad_fn(float *dx, const float *dy, int64_t sdy, const floa
 
 enum { NN_SQDEV = NN_MIN + 1 }; /* reduce: the sum of (x - mean)^2 */
 
+/* A part of a product's k: k steps, from a + `a` and from row `b` of b. */
+typedef struct {
+    int64_t a, b, k;
+} nn_stretch;
+
+/* Where the lines of a convolution lie: lines of images, in c and in a, in floats. */
+typedef struct {
+    int64_t images, lines, c_image, c_line, a_image, a_line;
+} nn_conv_lines;
+
 /* What all rows of a cross-entropy share. */
 typedef struct {
     const float *weight; /* of the classes, or null */

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, overload
 import numpy.typing as npt
 
 from nncore.losses import Reduction
-from nncore.ops import _Activation
+from nncore.ops import _Activation, _Sides, _Two
 from nncore.tensor import Parameter as Parameter, Tensor, TensorLike
 
 class Module:
@@ -51,6 +51,43 @@ class Linear(_Layer):
         self, in_features: int, out_features: int, bias: bool = True, activation: _Activation = None
     ) -> None: ...
     def reset_parameters(self) -> None: ...
+    def forward_with(self, x: Tensor, activation: _Activation) -> Tensor: ...
+
+class _Convolution(_Layer):
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    activation: _Activation
+    weight: Parameter
+    bias: Parameter | None
+    def reset_parameters(self) -> None: ...
+    def forward_with(self, x: Tensor, activation: _Activation) -> Tensor: ...
+
+_PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+
+class Conv2d(_Convolution):
+    padding: _Sides
+    padding_mode: _PaddingMode
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: _Two, stride: _Two = 1, padding: _Sides = 0,
+        dilation: _Two = 1, groups: int = 1, bias: bool = True, padding_mode: _PaddingMode = "zeros",
+        activation: _Activation = None
+    ) -> None: ...
+
+class Conv1d(Conv2d): ...
+
+class ConvTranspose2d(_Convolution):
+    padding: tuple[int, ...]
+    output_padding: tuple[int, ...]
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: _Two, stride: _Two = 1, padding: _Two = 0,
+        output_padding: _Two = 0, groups: int = 1, bias: bool = True, dilation: _Two = 1, activation: _Activation = None
+    ) -> None: ...
+
+class ConvTranspose1d(ConvTranspose2d): ...
 
 class Dropout(_Layer):
     p: float

@@ -40,6 +40,10 @@ class Linear(Module):
     def forward(self, x):
         return ops.linear(x, self.weight, self.bias, self.activation)
 
+    def forward_with(self, x, activation):
+        """forward, with another activation."""
+        return ops.linear(x, self.weight, self.bias, activation)
+
     def extra_repr(self):
         text = f"{self.in_features}, {self.out_features}"
         if self.bias is None:

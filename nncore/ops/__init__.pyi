@@ -94,6 +94,29 @@ def take(x: TensorLike, indices: TensorLike, dim: int = 0, *, axis: int = ...) -
 
 def matmul(a: TensorLike, b: TensorLike) -> Tensor: ...
 def linear(x: TensorLike, weight: Tensor, bias: Tensor | None = None, activation: _Activation = None) -> Tensor: ...
+
+# ---- convolutions
+
+_Two = int | tuple[int, int]
+_Sides = _Two | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid"]
+
+def conv1d(
+    x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: int = 1,
+    padding: int | tuple[int, int] | Literal["same", "valid"] = 0, dilation: int = 1, groups: int = 1,
+    activation: _Activation = None
+) -> Tensor: ...
+def conv2d(
+    x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: _Two = 1, padding: _Sides = 0,
+    dilation: _Two = 1, groups: int = 1, activation: _Activation = None
+) -> Tensor: ...
+def conv_transpose1d(
+    x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: int = 1, padding: int = 0,
+    output_padding: int = 0, groups: int = 1, dilation: int = 1, activation: _Activation = None
+) -> Tensor: ...
+def conv_transpose2d(
+    x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: _Two = 1, padding: _Two = 0,
+    output_padding: _Two = 0, groups: int = 1, dilation: _Two = 1, activation: _Activation = None
+) -> Tensor: ...
 def softmax(x: TensorLike, dim: int = -1, *, axis: int = ...) -> Tensor: ...
 def log_softmax(x: TensorLike, dim: int = -1, *, axis: int = ...) -> Tensor: ...
 def dropout(x: TensorLike, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor: ...

@@ -1,0 +1,110 @@
+# Convolutions: the functions of _calls.pxi for images. A geometry is (stride_h, stride_w, dilation_h, dilation_w, top, left,
+# groups), with top and left the zeros before the first pixels. Sequences [b,t,c] are images of height 1, their windows
+# [s,c,o] too. Sizes are checked by nncore.ops.conv, which knows the layer's words; here only what memory safety needs.
+
+cdef int image_operand(nn_call *c, Array x) except -1:
+    cdef int d
+    operand(c, x)
+    cdef nn_view *v = &c.v[c.nv - 1]
+    cdef int at = 1 if c.nv - 1 != window_at(c) else 0
+    if v.nd == 3:
+        v.nd = 4
+        for d in range(3, at, -1):
+            v.n[d] = v.n[d - 1]
+        v.n[at] = 1
+    if v.nd != 4 or v.dtype != NN_F32:
+        raise ValueError(f"convolution: float32 arrays of 3 or 4 axes expected, got {x.shape} {x.dtype}")
+    return 0
+
+
+cdef inline int window_at(const nn_call *c) noexcept:
+    return 0 if c.op == NN_OP_conv_dw else 2
+
+
+cdef int run_conv(nn_call *c, tuple geometry, const nn_view *x, const nn_view *y, const nn_view *w) except -1:
+    """Checks that image, output and window belong together, and runs the call."""
+    cdef int64_t sh, sw, dh, dw, top, left, groups
+    sh, sw, dh, dw, top, left, groups = geometry
+    if (min(sh, sw, dh, dw, groups) < 1 or min(top, left) < 0 or max(sh, sw, dh, dw, top, left) > 0xffff
+            or groups > 0x7fffffff or x.n[0] != y.n[0] or x.n[3] != w.n[2] * groups or y.n[3] != w.n[3]
+            or y.n[3] % groups or w.n[0] < 1 or w.n[1] < 1):
+        raise ValueError(f"convolution: x {shape_of(x)}, y {shape_of(y)}, w {shape_of(w)} do not fit {geometry}")
+    c.a.i[2] = sh | sw << 16 | dh << 32 | <int64_t>(<uint64_t>dw << 48)
+    c.a.i[3] = top | left << 16 | groups << 32
+    run(c, nn_count(y) * w.n[0] * w.n[1] * w.n[2] >> 4)
+    return 0
+
+
+cdef int bias_operand(nn_call *c, Array b, int32_t n, int f, float a0) except -1:
+    c.a.i[0] = f
+    c.a.f[2] = a0
+    if b is not None:
+        if b.v.dtype != NN_F32 or nn_count(&b.v) != n:
+            raise ValueError(f"convolution: bias {b.shape}, {n} values expected")
+        operand(c, b)
+    return 0
+
+
+cdef Array image_like(Array x, tuple shape):
+    cdef nn_view v = x.v
+    cdef int d
+    if len(shape) != x.v.nd:
+        raise ValueError(f"convolution: a result of shape {shape} from {x.shape}")
+    for d in range(v.nd):
+        if not 0 <= shape[d] < 1 << 31:
+            raise MemoryError(f"convolution: a result of shape {shape}")
+        v.n[d] = shape[d]
+    v.dtype = NN_F32
+    return allocate(&v)
+
+
+def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-1, float a0=0):
+    """y = f(convolution of x and w + b), of `shape`; f from UNARY, or -1."""
+    cdef nn_call c
+    cdef Array y = image_like(x, shape)
+    begin(&c, NN_OP_conv, 1)
+    image_operand(&c, y)
+    image_operand(&c, x)
+    image_operand(&c, w)
+    bias_operand(&c, b, c.v[0].n[3], f, a0)
+    run_conv(&c, geometry, &c.v[1], &c.v[0], &c.v[2])
+    return y
+
+
+cdef int conv_dx_to(Array dx, Array dy, Array w, Array b, tuple geometry, bint accumulate, int f=-1, float a0=0) except -1:
+    cdef nn_call c
+    begin(&c, NN_OP_conv_dx, 1)
+    image_operand(&c, dx)
+    image_operand(&c, dy)
+    image_operand(&c, w)
+    bias_operand(&c, b, c.v[0].n[3], f, a0)
+    c.flags = NN_ACC if accumulate else 0
+    run_conv(&c, geometry, &c.v[0], &c.v[1], &c.v[2])
+    return 0
+
+
+def conv_dx(Array dy, Array w, Array b or None, tuple geometry, tuple shape, int f=-1, float a0=0):
+    """The gradient of a convolution's input, of `shape`; or f(that + b), a transposed convolution."""
+    cdef Array dx = image_like(dy, shape)
+    conv_dx_to(dx, dy, w, b, geometry, False, f, a0)
+    return dx
+
+
+cdef int conv_dw_to(Array dw, Array x, Array dy, tuple geometry, bint accumulate) except -1:
+    cdef nn_call c
+    begin(&c, NN_OP_conv_dw, 1)
+    image_operand(&c, dw)
+    image_operand(&c, x)
+    image_operand(&c, dy)
+    c.a.i[0] = -1
+    c.flags = NN_ACC if accumulate else 0
+    run_conv(&c, geometry, &c.v[1], &c.v[2], &c.v[0])
+    return 0
+
+
+
+def conv_dw(Array x, Array dy, tuple geometry, tuple shape):
+    """The gradient of a convolution's weights, of `shape`."""
+    cdef Array dw = image_like(x, shape)
+    conv_dw_to(dw, x, dy, geometry, False)
+    return dw
