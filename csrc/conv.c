@@ -46,7 +46,7 @@ typedef struct {
     int64_t h, w, c, step_h, step_w; /* x: its size, and its pixels for one pixel of y */
     int64_t groups, inputs, outputs; /* channels of a group */
     int64_t rows;                    /* of packed weights of a group */
-    int depthwise, acc;
+    int depthwise, acc, wide;
     nn_unary_fn *f;
     const float *attr;
     place *places;
@@ -60,6 +60,9 @@ typedef struct {
     float *scratch;                           /* of each worker: bordered copies */
     int64_t scratch_size;
 } correlation;
+
+/* Floats of packed weights. */
+static int64_t packed_size(int64_t rows, int64_t outputs) { return rows * ceil_div(outputs, nn_k->vl) * nn_k->vl; }
 
 /* Lines h0 .. h0+lines and pixels w0 .. w0+pixels of an image, zeros where there is none. */
 static void copy_with_border(float *to, int64_t pitch, const correlation *g, const float *x, int64_t h0, int64_t lines,
@@ -89,13 +92,13 @@ static int64_t block_of(const nn_stretch *x, int64_t first, int64_t count, int64
 static void run_lines(const correlation *g, float *y, const float *x, int64_t rs, int64_t pixels, const nn_conv_lines *l,
                       const nn_stretch *stretches, int64_t count, int64_t group)
 {
-    const float *weights = g->weights + group * g->rows * ceil_div(g->outputs, nn_k->nr) * nn_k->nr;
+    const float *weights = g->weights + group * packed_size(g->rows, g->outputs);
     const float *bias = g->bias ? g->bias + group * g->outputs : NULL;
     int64_t done = 0;
     do {
         int64_t n = block_of(stretches, done, count, DEPTH);
         nn_k->conv_block(y + group * g->outputs, g->y_pixel, x + group * g->inputs, rs, 0, weights, 0, g->rows,
-                         stretches + done, n, l, done ? NULL : bias, g->acc || done, pixels, g->outputs);
+                         stretches + done, n, l, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
         done += n;
     } while (done < count);
 }
@@ -166,6 +169,12 @@ static void pixels_task(void *arg, int64_t task, int worker)
 
 static int small_map(int64_t images, int64_t pixels) { return images >= SMALL_BATCH && pixels <= SMALL_MAP; }
 
+/* Whether lines of so many pixels are better cut into wide tiles. */
+static int wide_tiles(int64_t images, int64_t lines, int64_t pixels, int64_t outputs)
+{
+    return nn_wide(small_map(images, lines * pixels) ? images : pixels, outputs);
+}
+
 static double nanoseconds(const correlation *g)
 {
     double k = 0;
@@ -225,7 +234,6 @@ static int pointwise(const nn_conv *g)
            g->left == 0 && g->p == g->h && g->q == g->w;
 }
 
-static int64_t packed_size(int64_t rows, int64_t outputs) { return rows * ceil_div(outputs, nn_k->nr) * nn_k->nr; }
 
 /* The list of places, and how much memory it and packed weights take. */
 static int64_t place_count(const nn_conv *g, int64_t k) { return g->r * g->s * ceil_div(k, DEPTH); }
@@ -259,6 +267,7 @@ static int forward(const nn_conv *g, float *y, const float *x, const float *w, c
         .y_image = g->p * g->q * g->o, .y_line = g->q * g->o, .y_pixel = g->o, .h = g->h, .w = g->w, .c = g->c,
         .step_h = g->stride_h, .step_w = g->stride_w, .groups = g->groups, .inputs = inputs, .outputs = outputs,
         .rows = rows, .depthwise = apart, .f = f, .attr = attr, .places = (place *)memory,
+        .wide = wide_tiles(g->b, g->p, g->q, outputs),
     };
     int joined = g->groups == 1 && g->dilation_w == 1 && g->s * g->c <= DEPTH && !small_map(g->b, g->p * g->q);
     for (int64_t r = 0; r < g->r; r++)
@@ -267,7 +276,7 @@ static int forward(const nn_conv *g, float *y, const float *x, const float *w, c
                       joined ? g->s * g->c : inputs);
     if (!apart)
         for (int64_t i = 0; i < g->groups; i++)
-            nn_k->gemm_pack_b(weights + i * packed_group, w + i * outputs, g->o, rows, outputs);
+            nn_k->gemm_pack_b(weights + i * packed_group, w + i * outputs, g->o, rows, outputs, c.wide);
     int status = correlate(&c);
     nn_free(memory, list + packed);
     return status;
@@ -281,7 +290,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
 {
     int64_t inputs = g->o / g->groups, outputs = g->c / g->groups, window = g->r * g->s, rows = window * inputs;
     int64_t packed_group = packed_size(rows, outputs);
-    int apart = depthwise(g);
+    int apart = depthwise(g), wide = wide_tiles(g->b, g->h / g->stride_h, ceil_div(g->w, g->stride_w), outputs);
     size_t list = places_bytes(g, inputs), packed = apart ? 0 : (size_t)(g->groups * packed_group) * sizeof(float);
     size_t turned = apart ? 0 : (size_t)(rows * outputs) * sizeof(float);
     char *memory = nn_alloc(list + packed + turned);
@@ -291,7 +300,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
         for (int64_t t = 0; t < window; t++) /* [c,o] -> [o,c] */
             nn_k->transpose4(scratch + t * inputs * outputs, outputs, w + t * outputs * g->o + i * inputs, g->o, inputs,
                              outputs);
-        nn_k->gemm_pack_b(weights + i * packed_group, scratch, outputs, rows, outputs);
+        nn_k->gemm_pack_b(weights + i * packed_group, scratch, outputs, rows, outputs, wide);
     }
     int status = NN_OK;
     for (int64_t phase = 0; phase < g->stride_h * g->stride_w && status == NN_OK; phase++) {
@@ -301,7 +310,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
             .lines = ceil_div(g->h - h, g->stride_h), .pixels = ceil_div(g->w - v, g->stride_w),
             .y_image = g->h * g->w * g->c, .y_line = g->stride_h * g->w * g->c, .y_pixel = g->stride_w * g->c,
             .h = g->p, .w = g->q, .c = g->o, .step_h = 1, .step_w = 1, .groups = g->groups, .inputs = inputs,
-            .outputs = outputs, .rows = rows, .depthwise = apart, .acc = acc, .places = (place *)memory,
+            .outputs = outputs, .rows = rows, .depthwise = apart, .acc = acc, .wide = wide, .places = (place *)memory,
         };
         if (h >= g->h || v >= g->w) continue;
         for (int64_t t = 0; t < window; t++) {
@@ -336,16 +345,17 @@ static void add_products(const weights *d, float *dw, const float *x, const floa
 {
     const nn_conv *g = d->g;
     const nn_conv_lines one = {.images = 1, .lines = 1};
-    int64_t inputs = g->c / g->groups, ldb = g->o;
+    int64_t inputs = g->c / g->groups, m = d->joined ? g->s * g->c : inputs, ldb = g->o;
+    int wide = nn_wide(m, columns);
     if (g->r * g->s * inputs >= 64) {
-        nn_k->gemm_pack_b(packed, dy, g->o, depth, columns);
+        nn_k->gemm_pack_b(packed, dy, g->o, depth, columns, wide);
         dy = packed, ldb = 0;
     }
     for (int64_t r = 0; r < g->r; r++)
         for (int64_t s = 0; s < (d->joined ? 1 : g->s); s++)
             nn_k->conv_block(dw + (r * g->s + s) * inputs * g->o, g->o,
                              x + r * g->dilation_h * d->pitch + s * g->dilation_w * g->c, g->stride_w * g->c, 1, dy, ldb,
-                             depth, lines, count, &one, NULL, acc, d->joined ? g->s * g->c : inputs, columns);
+                             depth, lines, count, &one, NULL, acc, m, columns, wide);
 }
 
 static void add_depthwise(const weights *d, float *dw, const float *x, const float *dy, const nn_stretch *lines,

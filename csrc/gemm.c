@@ -39,7 +39,7 @@ typedef struct {
     float *c;
     const float *a, *b, *bias;
     int64_t m, n, k, ldc, rs, cs, ldb; /* a[i,p] at a + i*rs + p*cs */
-    int tb, acc;
+    int tb, acc, wide;
     nn_unary_fn *f;
     const float *attr;
     /* the block in work */
@@ -57,7 +57,7 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /* Floats of a packed block of a, and of a panel of b; more than a multiple of the page size, so that those of different
  * workers do not alias. */
 static int64_t packed_a_size(int64_t kc) { return MC * kc + 64; }
-static int64_t packed_panel_size(int64_t kc) { return nn_k->nr * kc + 64; }
+static int64_t packed_panel_size(int64_t kc) { return (nn_k->nr > nn_k->wide_nr ? nn_k->nr : nn_k->wide_nr) * kc + 64; }
 
 /* The block of b in work, from its column j on. */
 static const float *b_at(const gemm *g, int64_t j)
@@ -71,8 +71,8 @@ static void pack_task(void *arg, int64_t task, int worker)
     gemm *g = arg;
     int64_t j = task * NB, width = task + 1 < g->pack_tasks ? NB : g->nc - j;
     float *to = g->packed_b + j * g->kc;
-    if (g->tb) nn_k->gemm_pack_bt(to, b_at(g, j), g->ldb, g->kc, width);
-    else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width);
+    if (g->tb) nn_k->gemm_pack_bt(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
+    else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
 }
 
 static void block_task(void *arg, int64_t task, int worker)
@@ -93,11 +93,11 @@ static void block_task(void *arg, int64_t task, int worker)
     const float *bias = g->bias && g->pc == 0 ? g->bias + g->jc + j : NULL;
     int acc = g->acc || g->pc > 0;
     if (g->packing == BLOCKS)
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc);
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc, g->wide);
     else
         nn_k->gemm_block(c, g->ldc, a, rs, cs, b_at(g, j), g->ldb, g->tb,
                          g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL, bias, acc, rows,
-                         width, g->kc);
+                         width, g->kc, g->wide);
     if (g->f && g->pc + g->kc == g->k) {
         if (width == g->ldc) g->f(c, c, g->attr, rows * width);
         else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
@@ -142,6 +142,7 @@ static int run(gemm *g)
     int workers = nn_workers(), pack_a = g->m > 1 && g->n >= PACKING_COLUMNS;
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
+    g->wide = !pack_a && nn_wide(g->m, g->n);
     g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
     int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
     size_t b_bytes = (size_t)b_floats * sizeof(float);

@@ -6,10 +6,10 @@
  * of k rows) or has rows ldb apart. */
 static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int transposed, const float *b, int64_t ldb,
                        int64_t k, const nn_stretch *x, int64_t stretches, const nn_conv_lines *l, const float *bias,
-                       int acc, int64_t m, int64_t n)
+                       int acc, int64_t m, int64_t n, int wide)
 {
     for (int64_t j = 0; j < n;) {
-        int nv = gemm_panel_vectors(j, n), width = nv * VL;
+        int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
         int64_t tail = (n - j < width ? n - j : width) - (nv - 1) * VL, step = ldb ? ldb : width;
         const float *panel = ldb ? b + j : b + j * k, *bias_j = bias ? bias + j : 0;
         for (int64_t image = 0; image < l->images; image++)
@@ -17,7 +17,7 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
                 float *cl = c + image * l->c_image + line * l->c_line + j;
                 const float *al = a + image * l->a_image + line * l->a_line;
                 for (int64_t i = 0; i < m;) {
-                    int mr = gemm_tile_rows(i, m);
+                    int mr = gemm_tile_rows(i, m, wide);
                     gemm_ahead ahead[2] = {gemm_rows_ahead(cl + (i + mr) * ldc, i + mr < m ? mr : 0, width, ldc),
                                            gemm_rows_ahead(a, 0, 1, 1)};
                     gemm_tiles[mr - 1][transposed][nv - 1](cl + i * ldc, ldc, al + i * (transposed ? 1 : as), as, panel,

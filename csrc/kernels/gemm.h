@@ -12,6 +12,13 @@
  * lines fill the core's line buffers and stop it. Measured at 2048 on that Xeon, share of the FMA peak: 75 % without,
  * 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
  */
+/* A wider, flatter tile for columns that leave the other one half empty, where an instruction set has one. */
+#ifndef GEMM_WIDE_NV
+#define GEMM_WIDE_MR GEMM_MR
+#define GEMM_WIDE_NV GEMM_NV
+#endif
+#define GEMM_MOST_NV (GEMM_WIDE_NV > GEMM_NV ? GEMM_WIDE_NV : GEMM_NV)
+
 #if VL == 16
 #define GEMM_PACE 4
 #define GEMM_PACE_LOOP UNROLL
@@ -21,10 +28,10 @@
 #endif
 
 /* s[i][j] += a[i] b[j] for one k */
-INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_NV], const float *a, int64_t rs, const float *b)
+INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], const float *a, int64_t rs, const float *b)
 {
     const float *a3 = a + 3 * rs, *a6 = a + 6 * rs;
-    vf bp[GEMM_NV];
+    vf bp[GEMM_MOST_NV];
     UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
     UNROLL for (int i = 0; i < mr; i++) {
         vf aip = vset(i < 3 ? a[i * rs] : i < 6 ? a3[(i - 3) * rs] : a6[(i - 6) * rs]);
@@ -58,7 +65,7 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
                            const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,
                            int acc, int64_t tail, gemm_ahead *ahead)
 {
-    vf s[GEMM_MR][GEMM_NV];
+    vf s[GEMM_MR][GEMM_MOST_NV];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
     gemm_ahead of_c = ahead[0], of_inputs = ahead[1];
@@ -105,13 +112,18 @@ typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride,
                                      const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
                                      gemm_ahead *ahead)                                                                \
     { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, x, stretches, bias, acc, tail, ahead); }
-#if GEMM_NV == 2
 #define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2)
 #define GEMM_ENTRY(mr) {{gemm_row_##mr##x1, gemm_row_##mr##x2}, {gemm_col_##mr##x1, gemm_col_##mr##x2}}
-#else
+#if GEMM_MOST_NV == 4 /* 3 columns of vectors everywhere, 4 with up to 6 rows */
+#undef GEMM_TILES
+#undef GEMM_ENTRY
 #define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2) GEMM_TILE(mr, 3)
-#define GEMM_ENTRY(mr)                                                                                                 \
-    {{gemm_row_##mr##x1, gemm_row_##mr##x2, gemm_row_##mr##x3}, {gemm_col_##mr##x1, gemm_col_##mr##x2, gemm_col_##mr##x3}}
+#define GEMM_ROWS(mr, a) gemm_##a##_##mr##x1, gemm_##a##_##mr##x2, gemm_##a##_##mr##x3
+#define GEMM_ENTRY(mr) {{GEMM_ROWS(mr, row), gemm_row_##mr##x4}, {GEMM_ROWS(mr, col), gemm_col_##mr##x4}}
+#define GEMM_TALL_ENTRY(mr) {{GEMM_ROWS(mr, row), 0}, {GEMM_ROWS(mr, col), 0}}
+GEMM_TILE(1, 4) GEMM_TILE(2, 4) GEMM_TILE(3, 4) GEMM_TILE(4, 4) GEMM_TILE(5, 4) GEMM_TILE(6, 4)
+#else
+#define GEMM_TALL_ENTRY GEMM_ENTRY
 #endif
 
 GEMM_TILES(1) GEMM_TILES(2) GEMM_TILES(3) GEMM_TILES(4)
@@ -122,13 +134,13 @@ GEMM_TILES(5) GEMM_TILES(6)
 GEMM_TILES(7) GEMM_TILES(8)
 #endif
 
-static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_NV] = { /* [mr - 1][a has contiguous m][nv - 1] */
+static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][a has contiguous m][nv - 1] */
     GEMM_ENTRY(1), GEMM_ENTRY(2), GEMM_ENTRY(3), GEMM_ENTRY(4),
 #if GEMM_MR > 4
     GEMM_ENTRY(5), GEMM_ENTRY(6),
 #endif
 #if GEMM_MR > 6
-    GEMM_ENTRY(7), GEMM_ENTRY(8),
+    GEMM_TALL_ENTRY(7), GEMM_TALL_ENTRY(8),
 #endif
 };
 
@@ -139,17 +151,20 @@ INLINE int gemm_piece(int64_t left, int most)
     int64_t pieces = (left + most - 1) / most;
     return (int)((left + pieces - 1) / pieces);
 }
-INLINE int gemm_tile_rows(int64_t i, int64_t m) { return gemm_piece(m - i, GEMM_MR); }
+INLINE int gemm_tile_rows(int64_t i, int64_t m, int wide) { return gemm_piece(m - i, wide ? GEMM_WIDE_MR : GEMM_MR); }
 /* The same for the columns of a panel, in vectors. */
-INLINE int gemm_panel_vectors(int64_t j, int64_t n) { return gemm_piece((n - j + VL - 1) / VL, GEMM_NV); }
+INLINE int gemm_panel_vectors(int64_t j, int64_t n, int wide)
+{
+    return gemm_piece((n - j + VL - 1) / VL, wide ? GEMM_WIDE_NV : GEMM_NV);
+}
 
 /* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight rows
  * at a time, so that each is read from left to right: down one panel, every row would be a new page. */
-static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
+static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64_t n, int wide)
 {
     for (int64_t p0 = 0; p0 < k; p0 += 8)
         for (int64_t j = 0; j < n;) {
-            int nv = gemm_panel_vectors(j, n), width = nv * VL;
+            int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
             const float *bp = b + p0 * ldb + j;
             float *panel = to + j * k + p0 * width;
             int64_t rows = k - p0 < 8 ? k - p0 : 8;
@@ -160,10 +175,10 @@ static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64
 }
 
 /* The same from b stored transposed: to[panel][k][its vectors] = b[n,k]. */
-static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int64_t n)
+static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int64_t n, int wide)
 {
     for (int64_t j = 0; j < n;) {
-        int nv = gemm_panel_vectors(j, n), width = nv * VL;
+        int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
         float *panel = to + j * k;
         for (int v = 0; v < nv; v++) {
             const float *bj = b + (j + v * VL) * ldb;
@@ -184,13 +199,13 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
 /* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1, or a is packed
  * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). b is packed (ldb == 0: panel after panel, k
  * rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if tb. `room`, for k rows of a panel: b is
- * packed there panel by panel, just before it is used; or null. */
+ * packed there panel by panel, just before it is used; or null. wide: by wide tiles, for a that is not packed. */
 static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int tb,
-                       float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+                       float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k, int wide)
 {
     const nn_stretch all = {0, 0, k};
     for (int64_t j = 0; j < n;) {
-        int nv = gemm_panel_vectors(j, n), width = nv * VL;
+        int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
         int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL, step = ldb && !room ? ldb : width;
         const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
         /* Lines of the next panel, which the tiles of this one fetch one after another. */
@@ -200,12 +215,12 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
                                    : gemm_rows_ahead(panel + width, k, width, ldb);
         if (j + width >= n) next.end = next.p;
         if (room) {
-            if (tb) gemm_pack_bt(room, panel, ldb, k, columns);
-            else gemm_pack_b(room, panel, ldb, k, columns);
+            if (tb) gemm_pack_bt(room, panel, ldb, k, columns, wide);
+            else gemm_pack_b(room, panel, ldb, k, columns, wide);
             panel = room;
         }
         for (int64_t i = 0; i < m;) {
-            int mr = gemm_tile_rows(i, m), last = i + mr >= m;
+            int mr = gemm_tile_rows(i, m, wide), last = i + mr >= m;
             float *cij = c + i * ldc + j, *next_c = last ? c + j + width : cij + mr * ldc;
             gemm_ahead ahead[2] = {gemm_rows_ahead(next_c, last && j + width >= n ? 0 : mr, width, ldc), next};
             if (cs == 1 && j == 0) /* a in place comes from memory while the first panel is multiplied */
@@ -248,7 +263,7 @@ static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64
 {
     const int whole = GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0;
     for (int64_t i = 0; i < m;) {
-        int mr = gemm_tile_rows(i, m);
+        int mr = gemm_tile_rows(i, m, 0);
         if (whole && mr == GEMM_MR) gemm_pack_tile(1, to + i * k, a + i * lda, lda, mr, k);
         else gemm_pack_tile(0, to + i * k, a + i * lda, lda, mr, k);
         i += mr;
@@ -260,7 +275,7 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
 {
     for (int64_t p0 = 0; p0 < k; p0 += 8)
         for (int64_t i = 0; i < m;) {
-            int mr = gemm_tile_rows(i, m);
+            int mr = gemm_tile_rows(i, m, 0);
             int64_t end = p0 + 8 < k ? p0 + 8 : k;
             float *tile = to + i * k + p0 * mr;
             if (mr == GEMM_MR)

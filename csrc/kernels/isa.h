@@ -2,6 +2,7 @@
  *   ISA      its name
  *   VL       floats in a vector
  *   GEMM_MR  rows of a register tile      GEMM_NV  vectors in a row of it      GEMM_KC  depth of a packed block
+ *   GEMM_WIDE_MR, GEMM_WIDE_NV            the same of a second tile, if there is one
  */
 #include "kernels.h"
 #include "vec.h"
@@ -23,6 +24,7 @@
 const nn_kernels ISA_TABLE(ISA) = {
     .name = ISA_STRING(ISA),
     .mr = GEMM_MR, .nr = GEMM_NV * VL, .kc = GEMM_KC,
+    .vl = VL, .wide_mr = GEMM_WIDE_MR, .wide_nr = GEMM_WIDE_NV * VL,
 #define KERNEL(name, arguments) .name = name,
 #define KERNEL_RETURNS(type, name, arguments) .name = name,
 #include "kernels.inc"

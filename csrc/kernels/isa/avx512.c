@@ -3,5 +3,7 @@
 #define VL 16
 #define GEMM_MR 8
 #define GEMM_NV 3
+#define GEMM_WIDE_MR 6
+#define GEMM_WIDE_NV 4
 #define GEMM_KC 512
 #include "../isa.h"
