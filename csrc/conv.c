@@ -103,12 +103,47 @@ static void run_lines(const correlation *g, float *y, const float *x, int64_t rs
     } while (done < count);
 }
 
-static void run_depthwise(const correlation *g, float *y, const float *x, int64_t rs, const nn_conv_lines *l)
+/* The places of line i of y that lie in the image, for pixel j, or for all pixels (j < 0), whose columns then count as
+ * inside. a is their distance from the first pixel that the output's sees, h0 w0. */
+static int64_t inside(const correlation *g, nn_stretch *to, int64_t i, int64_t j)
 {
-    for (int64_t b = 0; b < l->images; b++)
-        for (int64_t i = 0; i < l->lines; i++)
-            nn_k->depthwise_line(y + b * l->c_image + i * l->c_line, g->y_pixel, x + b * l->a_image + i * l->a_line, rs,
-                                 g->weights, g->c, g->stretches, g->count, g->bias, g->acc, g->pixels, g->c);
+    int64_t n = 0;
+    for (int64_t t = 0; t < g->count; t++) {
+        const place *p = &g->places[t];
+        int64_t h = i * g->step_h + p->h, w = j * g->step_w + p->w;
+        if (h < 0 || h >= g->h || (j >= 0 && (w < 0 || w >= g->w))) continue;
+        to[n++] = (nn_stretch){(h * g->w + p->w) * g->c + p->c, p->row, p->k};
+    }
+    return n;
+}
+
+/* The pixels of a line that see nothing beyond its ends: first .. end. */
+static void interior(const correlation *g, int64_t *first, int64_t *end)
+{
+    *first = min(g->pixels, ceil_div(max(0, -g->first_w), g->step_w));
+    *end = max(*first, min(g->pixels, g->last_w < g->w ? (g->w - 1 - g->last_w) / g->step_w + 1 : 0));
+}
+
+/* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the image
+ * are left out of the list of places, and pixels near the ends of a line have lists of their own. */
+static void depthwise_task(void *arg, int64_t task, int worker)
+{
+    const correlation *g = arg;
+    int64_t image = task / g->bands, line = task % g->bands * g->band, end_line = min(line + g->band, g->lines), first, end;
+    nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
+    const float *x = g->x + image * g->h * g->w * g->c;
+    interior(g, &first, &end);
+    for (int64_t i = line; i < end_line; i++) {
+        float *y = g->y + image * g->y_image + i * g->y_line;
+        for (int64_t j = 0; j < g->pixels;) {
+            int within = j >= first && j < end;
+            int64_t n = inside(g, list, i, within ? -1 : j), next = within ? end : j + 1;
+            nn_k->depthwise_line(y + j * g->y_pixel, g->y_pixel, x + j * g->step_w * g->c, g->step_w * g->c, g->weights, g->c,
+                                 list, n, g->bias, g->acc, next - j, g->c);
+            j = next;
+        }
+        if (g->f) g->f(y, y, g->attr, g->y_line);
+    }
 }
 
 static void band_task(void *arg, int64_t task, int worker)
@@ -130,10 +165,8 @@ static void band_task(void *arg, int64_t task, int worker)
         x = copy;
         l.a_image = size;
     } else x += (h0 * g->w + g->first_w) * g->c;
-    if (g->depthwise) run_depthwise(g, y, x, g->step_w * g->c, &l);
-    else
-        for (int64_t group = 0; group < g->groups; group++)
-            run_lines(g, y, x, g->step_w * g->c, g->pixels, &l, g->stretches, g->count, group);
+    for (int64_t group = 0; group < g->groups; group++)
+        run_lines(g, y, x, g->step_w * g->c, g->pixels, &l, g->stretches, g->count, group);
     if (g->f)
         for (int64_t b = 0; b < l.images; b++)
             g->f(y + b * g->y_image, y + b * g->y_image, g->attr, l.lines * g->y_line);
@@ -145,21 +178,16 @@ static void pixels_task(void *arg, int64_t task, int worker)
     const correlation *g = arg;
     int64_t image = task * g->images_at_once, images = min(g->images_at_once, g->images - image);
     int64_t x_image = g->h * g->w * g->c;
-    nn_stretch *inside = (nn_stretch *)(g->scratch + worker * g->scratch_size);
+    nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
     const nn_conv_lines one = {.images = 1, .lines = 1};
     correlation rows = *g;
     rows.y_pixel = g->y_image;
     for (int64_t i = 0; i < g->lines; i++)
         for (int64_t j = 0; j < g->pixels; j++) {
-            int64_t n = 0;
-            for (int64_t t = 0; t < g->count; t++) {
-                int64_t h = i * g->step_h + g->places[t].h, w = j * g->step_w + g->places[t].w;
-                if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
-                inside[n++] = (nn_stretch){(h * g->w + w) * g->c + g->places[t].c, g->places[t].row, g->places[t].k};
-            }
+            int64_t n = inside(g, list, i, j);
             float *y = g->y + image * g->y_image + i * g->y_line + j * g->y_pixel;
             for (int64_t group = 0; group < g->groups; group++)
-                run_lines(&rows, y, g->x + image * x_image, x_image, images, &one, inside, n, group);
+                run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n, group);
         }
     if (g->f) {
         float *y = g->y + image * g->y_image;
@@ -198,17 +226,17 @@ static int correlate(correlation *g)
     }
     int small = small_map(g->images, g->lines * g->pixels) && g->count > 1 && !g->depthwise;
     int64_t columns = (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1;
-    g->bordered = g->first_h < 0 || g->first_w < 0 || (g->lines - 1) * g->step_h + g->last_h >= g->h ||
-                  (g->pixels - 1) * g->step_w + g->last_w >= g->w;
+    g->bordered = !g->depthwise && (g->first_h < 0 || g->first_w < 0 || (g->lines - 1) * g->step_h + g->last_h >= g->h ||
+                  (g->pixels - 1) * g->step_w + g->last_w >= g->w);
     g->pitch = max(1, g->bordered ? pitch_of(columns * g->c) : g->w * g->c); /* without channels there is nothing to read */
     int64_t image = ((g->lines - 1) * g->step_h + g->last_h - g->first_h + 1) * g->pitch;
     g->band = image <= BAND ? g->lines : max(1, (BAND / g->pitch - g->last_h + g->first_h) / g->step_h);
     g->bands = ceil_div(g->lines, g->band);
     g->band = ceil_div(g->lines, g->bands);
     g->window_lines = (g->band - 1) * g->step_h + g->last_h - g->first_h + 1;
-    g->images_at_once = small ? 64 : g->bands > 1 ? 1 : max(1, BAND / image);
+    g->images_at_once = g->depthwise ? 1 : small ? 64 : g->bands > 1 ? 1 : max(1, BAND / image);
     g->images_at_once = max(1, min(g->images_at_once, ceil_div(g->images, 2 * workers)));
-    g->scratch_size = small ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
+    g->scratch_size = small || g->depthwise ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
                             : g->bordered ? g->images_at_once * g->window_lines * g->pitch + 64 : 0;
     size_t list = (size_t)ceil_div(g->count * sizeof(nn_stretch), 64) * 64;
     size_t bytes = list + (size_t)(workers * g->scratch_size) * sizeof(float);
@@ -219,7 +247,7 @@ static int correlate(correlation *g)
         g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row, p->k};
     }
     int64_t tasks = ceil_div(g->images, g->images_at_once) * (small ? 1 : g->bands);
-    nn_for(tasks, nanoseconds(g), small ? pixels_task : band_task, g);
+    nn_for(tasks, nanoseconds(g), g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);
     nn_free(g->stretches, bytes);
     return NN_OK;
 }
@@ -313,7 +341,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
             .outputs = outputs, .rows = rows, .depthwise = apart, .acc = acc, .wide = wide, .places = (place *)memory,
         };
         if (h >= g->h || v >= g->w) continue;
-        for (int64_t t = 0; t < window; t++) {
+        for (int64_t t = window - 1; t >= 0; t--) { /* from left to right in dy */
             int64_t p = h + g->top - t / g->s * g->dilation_h, q = v + g->left - t % g->s * g->dilation_w;
             if (p % g->stride_h == 0 && q % g->stride_w == 0)
                 add_place(&c, p / g->stride_h, q / g->stride_w, apart ? t : t * inputs, apart ? 1 : inputs);
@@ -330,7 +358,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
  * starts its sums at zero and is added to those before it, which keeps them accurate. */
 typedef struct {
     const nn_conv *g;
-    correlation source; /* for copy_with_border */
+    correlation source; /* the forward direction, for copy_with_border and where channels do not mix */
     float *dw, *partial;
     const float *x, *dy;
     int64_t band, bands, images_at_once, blocks, pieces, columns, chunks; /* bands of an image; columns of dw at once */
@@ -358,15 +386,22 @@ static void add_products(const weights *d, float *dw, const float *x, const floa
                              depth, lines, count, &one, NULL, acc, m, columns, wide);
 }
 
-static void add_depthwise(const weights *d, float *dw, const float *x, const float *dy, const nn_stretch *lines,
-                          int64_t count, nn_stretch *places)
+/* The same where channels do not mix: line by line, without a border, as depthwise_task does. */
+static void add_depthwise(const weights *d, float *dw, int64_t image, int64_t line, int64_t lines, nn_stretch *list)
 {
     const nn_conv *g = d->g;
-    for (int64_t t = 0; t < g->r * g->s; t++)
-        places[t] = (nn_stretch){t / g->s * g->dilation_h * d->pitch + t % g->s * g->dilation_w * g->c, t, 1};
-    for (int64_t i = 0; i < count; i++)
-        nn_k->depthwise_grad_line(dw, g->c, x + lines[i].a, g->stride_w * g->c, places, g->r * g->s,
-                                  dy + lines[i].b * g->o, g->o, g->q, g->c);
+    const correlation *c = &d->source;
+    const float *x = d->x + image * g->h * g->w * g->c;
+    int64_t first, end;
+    interior(c, &first, &end);
+    for (int64_t i = line; i < line + lines; i++)
+        for (int64_t j = 0; j < g->q;) {
+            int within = j >= first && j < end;
+            int64_t n = inside(c, list, i, within ? -1 : j), next = within ? end : j + 1;
+            nn_k->depthwise_grad_line(dw, g->c, x + j * g->stride_w * g->c, g->stride_w * g->c, list, n,
+                                      d->dy + ((image * g->p + i) * g->q + j) * g->o, g->o, next - j, g->c);
+            j = next;
+        }
 }
 
 static void add_block(const weights *d, float *dw, int64_t block, int64_t column, int64_t columns, float *scratch, int acc)
@@ -376,8 +411,10 @@ static void add_block(const weights *d, float *dw, int64_t block, int64_t column
     int64_t images = min(d->images_at_once, g->b - image), lines = min(d->band, g->p - line);
     int64_t h0 = line * g->stride_h - g->top, count = 0;
     const float *x = d->x + image * g->h * g->w * g->c, *dy = d->dy + (image * g->p + line) * g->q * g->o;
-    nn_stretch *list = (nn_stretch *)scratch, *places = list + d->images_at_once * d->band;
-    float *copy = (float *)(places + (depthwise(g) ? g->r * g->s : 0));
+    nn_stretch *list = (nn_stretch *)scratch;
+    float *copy = (float *)(list + d->images_at_once * d->band);
+    for (int64_t b = 0; b < images && depthwise(g); b++) add_depthwise(d, dw, image + b, line, lines, list);
+    if (depthwise(g)) return;
     for (int64_t b = 0; b < images; b++) {
         if (d->bordered)
             copy_with_border(copy + b * d->image_size, d->pitch, &d->source, x + b * g->h * g->w * g->c, h0,
@@ -387,7 +424,6 @@ static void add_block(const weights *d, float *dw, int64_t block, int64_t column
             list[count++] = (nn_stretch){b * d->image_size + i * g->stride_h * d->pitch, (b * lines + i) * g->q, g->q};
     }
     x = d->bordered ? copy : x + (h0 * g->w - g->left) * g->c;
-    if (depthwise(g)) return add_depthwise(d, dw, x, dy, list, count, places);
     int64_t inputs = g->c / g->groups, outputs = g->o / g->groups;
     for (int64_t i = 0; i < g->groups; i++)
         add_products(d, dw + i * outputs + column, x + i * inputs, dy + i * outputs + column, list, count,
@@ -419,9 +455,11 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     int workers = nn_workers();
     int64_t pixels = (g->q - 1) * g->stride_w + (g->s - 1) * g->dilation_w + 1;
     int64_t window = (g->r - 1) * g->dilation_h + 1;
-    weights d = {.g = g, .dw = dw, .x = x, .dy = dy, .acc = acc, .source = {.h = g->h, .w = g->w, .c = g->c}};
+    weights d = {.g = g, .dw = dw, .x = x, .dy = dy, .acc = acc};
+    d.source = (correlation){.h = g->h, .w = g->w, .c = g->c, .pixels = g->q, .step_h = g->stride_h, .step_w = g->stride_w,
+                             .first_w = -g->left, .last_w = (g->s - 1) * g->dilation_w - g->left};
     d.joined = g->groups == 1 && g->dilation_w == 1;
-    d.bordered = g->top > 0 || g->left > 0 || (g->p - 1) * g->stride_h + window > g->h || pixels > g->w;
+    d.bordered = !depthwise(g) && (g->top > 0 || g->left > 0 || (g->p - 1) * g->stride_h + window > g->h || pixels > g->w);
     d.pitch = d.bordered ? pitch_of(pixels * g->c) : g->w * g->c;
     d.band = min(g->p, max(1, min(PIXELS / g->q, (BAND / d.pitch - window) / g->stride_h)));
     d.bands = ceil_div(g->p, d.band);
@@ -432,21 +470,27 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     d.pieces = max(1, min(min(PIECES, d.blocks), PIECE_SIZE / size));
     d.columns = d.pieces > 1 || workers == 1 || depthwise(g) ? outputs : min(outputs, 2 * nn_k->nr);
     d.chunks = ceil_div(outputs, d.columns);
-    int64_t lists = d.images_at_once * d.band + (depthwise(g) ? g->r * g->s : 0);
+    int64_t lists = max(d.images_at_once * d.band, g->r * g->s);
     d.packed_at = ceil_div(lists * (int64_t)sizeof(nn_stretch), 4) + (d.bordered ? d.images_at_once * d.image_size : 0) + 64;
     d.packed_at = ceil_div(d.packed_at, 16) * 16;
     d.scratch_size = d.packed_at + packed_size(d.images_at_once * d.band * g->q, d.columns) + 16;
     int64_t partial = d.pieces > 1 ? d.pieces * size : 0;
-    size_t bytes = (size_t)(partial + workers * d.scratch_size) * sizeof(float);
-    if (!(d.partial = nn_alloc(bytes))) return NN_NOMEM;
-    d.scratch = d.partial + ceil_div(partial, 2) * 2;
+    size_t list = depthwise(g) ? places_bytes(g, 1) : 0;
+    size_t bytes = list + (size_t)(ceil_div(partial, 16) * 16 + workers * d.scratch_size) * sizeof(float);
+    char *memory = nn_alloc(bytes);
+    if (!memory) return NN_NOMEM;
+    d.partial = (float *)(memory + list);
+    d.scratch = d.partial + ceil_div(partial, 16) * 16;
+    d.source.places = (place *)memory;
+    for (int64_t t = 0; t < g->r * g->s && list; t++)
+        add_place(&d.source, t / g->s * g->dilation_h - g->top, t % g->s * g->dilation_w - g->left, t, 1);
     nn_for(d.pieces * d.chunks, 2.0 * g->b * g->p * g->q * size / FLOPS_PER_NS, piece_task, &d);
     if (partial) {
         if (acc) nn_k->add_to(dw, d.partial, size);
         else memcpy(dw, d.partial, (size_t)size * sizeof(float));
         for (int64_t i = 1; i < d.pieces; i++) nn_k->add_to(dw, d.partial + i * size, size);
     }
-    nn_free(d.partial, bytes);
+    nn_free(memory, bytes);
     return NN_OK;
 }
 

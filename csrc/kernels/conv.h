@@ -29,56 +29,113 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
     }
 }
 
-/* A line of a depthwise convolution, whose channels do not mix: y[m,n] = sum over the places t of a[m*as + x[t].a, n] *
- * w[t,n] (+ bias). Four pixels at a time share the weights. */
-#define DEPTHWISE_ROWS 4
-INLINE void depthwise_rows(const int rows, float *y, int64_t ldc, const float *a, int64_t as, const float *w, int64_t ldw,
-                           const nn_stretch *x, int64_t places, const float *bias, int acc, int64_t n)
+/* Depthwise convolution, whose channels do not mix: y[m,n] = sum over the places t of x[m*as + place[t].a, n] * w[t,n] (+ bias).
+ *
+ * Some pixels at a time share the weights. Where three places are neighbours as pixels are (3 x 3 windows of stride 1), they
+ * share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
+#define DEPTHWISE_ROWS 6
+
+/* `across` neighbouring places at a time, for `rows` pixels and one vector of channels. */
+INLINE void depthwise_tile(const int rows, const int across, float *y, int64_t ldc, const float *a, int64_t as,
+                           const float *w, int64_t ldw, const nn_stretch *x, int64_t places, const float *bias, int acc,
+                           int64_t left)
 {
-    for (int64_t j = 0; j < n; j += VL) {
-        vf s[DEPTHWISE_ROWS], start = bias ? vload(bias + j) : vset(0);
-        UNROLL for (int i = 0; i < rows; i++) s[i] = acc ? vload(y + i * ldc + j) : start;
-        for (int64_t t = 0; t < places; t++) {
-            vf wt = vload(w + x[t].b * ldw + j);
-            const float *at = a + x[t].a + j;
-            UNROLL for (int i = 0; i < rows; i++) s[i] += vload(at + i * as) * wt;
-        }
-        UNROLL for (int i = 0; i < rows; i++) {
-            if (n - j >= VL) vstore(y + i * ldc + j, s[i]);
-            else vstore_n(y + i * ldc + j, s[i], n - j);
+    vf s[DEPTHWISE_ROWS], start = bias ? vload(bias) : vset(0);
+    UNROLL for (int i = 0; i < rows; i++) s[i] = acc ? vload(y + i * ldc) : start;
+    for (int64_t t = 0; t < places; t += across) {
+        const float *at = a + x[t].a, *wt = w + x[t].b * ldw;
+        vf ws[3];
+        const int64_t next = across > 1 ? (x[t + 1].b - x[t].b) * ldw : 0; /* the gradient's window is turned around */
+        UNROLL for (int k = 0; k < across; k++) ws[k] = vload(wt + k * next);
+        UNROLL for (int i = 0; i < rows + across - 1; i++) {
+            vf xi = vload(at + i * as);
+            UNROLL for (int k = 0; k < across; k++)
+                if (i - k >= 0 && i - k < rows) s[i - k] += xi * ws[k];
         }
     }
+    if (left >= VL)
+        UNROLL for (int i = 0; i < rows; i++) vstore(y + i * ldc, s[i]);
+    else
+        UNROLL for (int i = 0; i < rows; i++) vstore_n(y + i * ldc, s[i], left);
+}
+
+/* Whether the places come in threes whose pixels lie one step apart, and their weights too. */
+INLINE int in_threes(const nn_stretch *x, int64_t places, int64_t as)
+{
+    if (places % 3) return 0;
+    for (int64_t t = 0; t < places; t += 3)
+        for (int k = 1; k < 3; k++)
+            if (x[t + k].a != x[t].a + k * as || x[t + k].b != x[t].b + k * (x[t + 1].b - x[t].b)) return 0;
+    return 1;
 }
 
 static void depthwise_line(float *y, int64_t ldc, const float *a, int64_t as, const float *w, int64_t ldw,
                            const nn_stretch *x, int64_t places, const float *bias, int acc, int64_t m, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + DEPTHWISE_ROWS <= m; i += DEPTHWISE_ROWS)
-        depthwise_rows(DEPTHWISE_ROWS, y + i * ldc, ldc, a + i * as, as, w, ldw, x, places, bias, acc, n);
-    for (; i < m; i++) depthwise_rows(1, y + i * ldc, ldc, a + i * as, as, w, ldw, x, places, bias, acc, n);
+    int threes = in_threes(x, places, as);
+    for (int64_t i = 0; i < m;) {
+        int rows = m - i >= DEPTHWISE_ROWS ? DEPTHWISE_ROWS : m - i >= 2 ? 2 : 1;
+        float *yi = y + i * ldc;
+        const float *ai = a + i * as;
+        for (int64_t j = 0; j < n; j += VL) {
+            const float *bj = bias ? bias + j : 0;
+#define DEPTHWISE_TILE(rows, across) \
+    depthwise_tile(rows, across, yi + j, ldc, ai + j, as, w + j, ldw, x, places, bj, acc, n - j)
+            if (rows == DEPTHWISE_ROWS && threes) DEPTHWISE_TILE(DEPTHWISE_ROWS, 3);
+            else if (rows == DEPTHWISE_ROWS) DEPTHWISE_TILE(DEPTHWISE_ROWS, 1);
+            else if (rows == 2) DEPTHWISE_TILE(2, 1);
+            else DEPTHWISE_TILE(1, 1);
+#undef DEPTHWISE_TILE
+        }
+        i += rows;
+    }
 }
 
-/* Its weights' gradient over one line: dw[t,n] += sum over m of a[m*as + x[t].a, n] * dy[m,n]. */
+/* Sums for up to `count` places over m pixels, `step` pixels at a time; threes: as above, and nine places. */
+#define DEPTHWISE_PLACES 9
+INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x,
+                           int64_t count, const float *dy, int64_t ldy, int64_t m, int64_t left)
+{
+    const int step = threes ? 4 : 1;
+    vf s[DEPTHWISE_PLACES];
+    const float *at[DEPTHWISE_PLACES];
+    UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) {
+        s[t] = vset(0);
+        at[t] = a + x[t < count ? t : 0].a; /* beyond the last: the first again */
+    }
+    int64_t i = 0;
+    for (; i + step <= m; i += step) {
+        vf d[4];
+        UNROLL for (int p = 0; p < step; p++) d[p] = vload(dy + (i + p) * ldy);
+        if (threes)
+            UNROLL for (int r = 0; r < 3; r++)
+                UNROLL for (int p = 0; p < 6; p++) {
+                    vf xp = vload(at[3 * r] + (i + p) * as);
+                    UNROLL for (int k = 0; k < 3; k++)
+                        if (p - k >= 0 && p - k < 4) s[3 * r + k] += xp * d[p - k];
+                }
+        else
+            UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) s[t] += vload(at[t] + i * as) * d[0];
+    }
+    for (; i < m; i++) {
+        vf d = vload(dy + i * ldy);
+        UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) s[t] += vload(at[t] + i * as) * d;
+    }
+    for (int64_t t = 0; t < count; t++) {
+        float *to = dw + x[t].b * ldw;
+        vstore_n(to, vload(to) + s[t], left < VL ? left : VL);
+    }
+}
+
+/* The weights' gradient over one line: dw[t,n] += sum over m of x[m*as + place[t].a, n] * dy[m,n]. */
 static void depthwise_grad_line(float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x, int64_t places,
                                 const float *dy, int64_t ldy, int64_t m, int64_t n)
 {
+    int threes = places == DEPTHWISE_PLACES && in_threes(x, places, as);
     for (int64_t j = 0; j < n; j += VL)
-        for (int64_t t0 = 0; t0 < places; t0 += 8) {
-            int64_t count = places - t0 < 8 ? places - t0 : 8;
-            vf s[8];
-            const float *at[8];
-            UNROLL for (int t = 0; t < 8; t++) {
-                s[t] = vset(0);
-                at[t] = a + x[t0 + (t < count ? t : 0)].a + j; /* beyond the last: the first again */
-            }
-            for (int64_t i = 0; i < m; i++) {
-                vf d = vload(dy + i * ldy + j);
-                UNROLL for (int t = 0; t < 8; t++) s[t] += vload(at[t] + i * as) * d;
-            }
-            for (int64_t t = 0; t < count; t++) {
-                float *to = dw + x[t0 + t].b * ldw + j;
-                vstore_n(to, vload(to) + s[t], n - j < VL ? n - j : VL);
-            }
+        for (int64_t t = 0; t < places; t += DEPTHWISE_PLACES) {
+            int64_t count = places - t < DEPTHWISE_PLACES ? places - t : DEPTHWISE_PLACES;
+            if (threes) depthwise_sums(1, dw + j, ldw, a + j, as, x, count, dy + j, ldy, m, n - j);
+            else depthwise_sums(0, dw + j, ldw, a + j, as, x + t, count, dy + j, ldy, m, n - j);
         }
 }
