@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 
-from . import elementwise, gemm, imports, machine, memory, mlp, overhead, probe, table
+from . import cnn, conv, elementwise, gemm, imports, machine, memory, mlp, overhead, probe, table
 from .case import judge
 from .controller import FORCED, ROOT, Workers
 
-IN_WORKERS = {"probe": probe, "gemm": gemm, "elementwise": elementwise, "mlp": mlp, "overhead": overhead}
+IN_WORKERS = {"probe": probe, "gemm": gemm, "elementwise": elementwise, "mlp": mlp, "overhead": overhead,
+              "conv": conv, "cnn": cnn}
 IN_PROCESSES = {"import": imports, "memory": memory}
 PEERS = ("numpy", "torch", "jax", "sklearn")
 WITH_FORCED = ("gemm", "mlp")  # where the matrix product decides
+WITH_MEMORY = {"cnn": cnn.memory}  # processes of their own, after the workers' tables
 
 
 def parse(argv):
@@ -110,6 +112,11 @@ def main(argv=None):
     for question, module in IN_PROCESSES.items():
         if question in options.questions:
             rows, judged, record[question] = module.measure(options)
+            print("\n" + table.align(rows), flush=True)
+            figures += judged
+    for question, measure in WITH_MEMORY.items():
+        if question in options.questions:
+            rows, judged, record[f"{question} memory"] = measure(options)
             print("\n" + table.align(rows), flush=True)
             figures += judged
     for engine, versions in next(iter(record["versions"].values()), {}).items():

@@ -9,12 +9,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from bench import elementwise, gemm, mlp, overhead  # noqa: E402
+from bench import cnn, conv, elementwise, gemm, mlp, overhead  # noqa: E402
 from bench.case import Case, Figure, Result, judge  # noqa: E402
 from bench.controller import disagreements, worth_measuring  # noqa: E402
 from bench.timed import Timed  # noqa: E402
 
-QUESTIONS = (elementwise, gemm, mlp, overhead)
+QUESTIONS = (elementwise, gemm, mlp, overhead, conv, cnn)
 
 
 def result(name="x", **samples):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
+from .jax_images import KINDS as IMAGES
 
 
 def set_threads(n):
@@ -217,5 +218,4 @@ def overhead(name):
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
          "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
-         "epoch": epoch,
-         "overhead": overhead}
+         "epoch": epoch, "overhead": overhead, **IMAGES}

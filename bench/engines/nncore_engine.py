@@ -8,6 +8,7 @@ from nncore import _core, data, losses, nn, ops
 
 from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
+from .nncore_images import KINDS as IMAGES
 
 quiet = nncore.no_grad
 
@@ -163,5 +164,4 @@ def overhead(name):
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
          "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
-         "epoch": epoch,
-         "overhead": overhead}
+         "epoch": epoch, "overhead": overhead, **IMAGES}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
+from .torch_images import KINDS as IMAGES
 
 aten = torch.ops.aten
 COMPILE = os.environ.get("NNCORE_BENCH_COMPILE", "steps")
@@ -255,5 +256,4 @@ def overhead(name):
 
 KINDS = {"gemm": gemm, "activation": activation, "activation_grad": activation_grad, "rows": rows, "reduce": reduce,
          "binary": binary, "dropout": dropout, "adam": adam, "train_step": train_step, "inference": inference,
-         "epoch": epoch,
-         "overhead": overhead}
+         "epoch": epoch, "overhead": overhead, **IMAGES}
