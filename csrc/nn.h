@@ -49,6 +49,8 @@ enum nn_flag {
     NN_NESTEROV = 8,
     NN_DECOUPLED = 16, /* adam: weight decay acts on the weight, not on the gradient (AdamW) */
     NN_MAXIMIZE = 32,  /* optimizers: climb instead */
+    NN_RELU = 64,      /* group_norm: ReLU behind it */
+    NN_FIXED = 128,    /* group_norm: mean and variance were given */
 };
 
 enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX };

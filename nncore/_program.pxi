@@ -343,14 +343,12 @@ cdef class Program:
         cdef nn_call *c
         for i in range(self.n):
             c = &self.calls[i]
-            if not in_place(c):
-                continue
             out = c.v[0].buf
             if not out or self.buffers[out].first != i or self.buffers[out].pinned or not whole(&self.buffers[out], &c.v[0]):
                 continue
             for k in range(c.nout, c.nv):
                 b = c.v[k].buf
-                if (b and b != out and c.v[k].dtype == c.v[0].dtype and self.buffers[b].last == i
+                if (b and b != out and in_place(c, k) and c.v[k].dtype == c.v[0].dtype and self.buffers[b].last == i
                         and self.buffers[b].writers and not self.buffers[b].pinned
                         and self.buffers[b].bytes == self.buffers[out].bytes and whole(&self.buffers[b], &c.v[k])):
                     while self.buffers[b].heir_of:
@@ -597,15 +595,25 @@ cdef inline bint whole(const buffer *b, const nn_view *v) noexcept:
 # Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not what
 # unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
 cdef bint reads(const nn_call *c, int k) noexcept:
-    return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op >= NN_OP_sgd
+    return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_running_stats or c.op >= NN_OP_sgd
             or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation)))
 
 
-# Ops whose first output may be the memory of an input of the same size: they go through both element by element.
-cdef bint in_place(const nn_call *c) noexcept:
+# Whether the first output may be the memory of input k, of the same size: the op goes through both element by element, or
+# has read all it needs of a row before it writes there.
+cdef bint in_place(const nn_call *c, int k) noexcept:
+    if c.op == NN_OP_binary:
+        return same_shape(&c.v[0], &c.v[1]) and same_shape(&c.v[0], &c.v[2])
+    if c.op == NN_OP_group_norm:
+        return k == 2 or k == 5   # x, residual
+    if c.op == NN_OP_group_norm_grad:
+        return k == 3 or k == 4   # dy, x
+    if c.op == NN_OP_layer_norm or c.op == NN_OP_rms_norm:
+        return k == 2
+    if c.op == NN_OP_layer_norm_grad or c.op == NN_OP_rms_norm_grad:
+        return k == 2 or k == 3
     return (c.op == NN_OP_unary or c.op == NN_OP_unary_grad or c.op == NN_OP_dropout or c.op == NN_OP_dropout_grad
-            or c.op == NN_OP_loss_grad
-            or (c.op == NN_OP_binary and same_shape(&c.v[0], &c.v[1]) and same_shape(&c.v[0], &c.v[2])))
+            or c.op == NN_OP_loss_grad)
 
 
 # Fill input a from an argument; False where that has another dtype or shape.

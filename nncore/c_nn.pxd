@@ -19,7 +19,7 @@ cdef extern from "nn.h" nogil:
         uint32_t flags
         nn_view v[8]
         nn_attributes a
-    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE
+    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED
     enum: NN_OK, NN_NOMEM, NN_BADINDEX
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
     enum: NN_UNARIES, NN_BINARIES, NN_LOSSES, NN_OPS
@@ -30,6 +30,8 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad
+    enum: NN_OP_group_norm, NN_OP_group_norm_grad, NN_OP_running_stats
+    enum: NN_OP_layer_norm, NN_OP_layer_norm_grad, NN_OP_rms_norm, NN_OP_rms_norm_grad
     enum: NN_OP_loss, NN_OP_loss_grad
     enum: NN_OP_dropout, NN_OP_dropout_grad, NN_OP_uniform, NN_OP_normal, NN_OP_permutation
     enum: NN_OP_sgd, NN_OP_adam, NN_OP_rmsprop, NN_OP_adagrad, NN_OP_scale_to_norm

@@ -13,6 +13,7 @@
 #include "reduce.h"
 #include "gather.h"
 #include "softmax.h"
+#include "norm.h"
 #include "optim.h"
 #include "random.h"
 

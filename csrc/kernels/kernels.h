@@ -25,6 +25,9 @@ typedef struct {
     int64_t images, lines, c_image, c_line, a_image, a_line;
 } nn_conv_lines;
 
+/* Normalisation: where ReLU's gradient finds out what it lets through. */
+enum nn_mask { NN_MASK_NONE, NN_MASK_X, NN_MASK_Y };
+
 /* What all rows of a cross-entropy share. */
 typedef struct {
     const float *weight; /* of the classes, or null */
