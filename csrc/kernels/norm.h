@@ -101,17 +101,39 @@ INLINE vf norm_z(vf d, const float *to, int64_t cw, int64_t j)
     return d * vload(to + NORM_A * cw + j) + vload(to + NORM_B * cw + j);
 }
 
+/* BODY(VL) for whole vectors of w columns, BODY(tail) for what is left. Several rows go together, because loading what
+ * belongs to a column costs as much as loading x. */
+#define NORM_COLUMNS(BODY, w)                                                   \
+    int64_t j = 0;                                                              \
+    for (; j + VL <= w; j += VL) BODY(VL)                                       \
+    if (j < w) BODY(w - j)
+INLINE void norm_put(float *y, vf v, int64_t n)
+{
+    if (n == VL) vstore(y, v);
+    else vstore_n(y, v, n);
+}
+
+INLINE void norm_apply_rows(const int n, const int adds, const int relu, float *y, const float *x, const float *residual,
+                            const float *to, int64_t cw, int64_t w, int64_t ld)
+{
+#define BODY(tail) {                                                            \
+        const vf m = vload(to + j);                                             \
+        UNROLL for (int i = 0; i < n; i++) {                                    \
+            vf z = norm_z(vload(x + i * ld + j) - m, to, cw, j);                \
+            if (adds) z += vload(residual + i * ld + j);                        \
+            norm_put(y + i * ld + j, relu ? vatleast(z, 0) : z, tail);          \
+        }                                                                       \
+    }
+    NORM_COLUMNS(BODY, w)
+#undef BODY
+}
+
 INLINE void norm_apply_body(const int adds, const int relu, float *y, const float *x, const float *residual, const float *to,
                             int64_t cw, int64_t rows, int64_t w, int64_t ld)
 {
-    for (int64_t r = 0; r < rows; r++, x += ld, y += ld, residual += ld)
-        for (int64_t j = 0; j < w; j += VL) {
-            vf z = norm_z(vload(x + j) - vload(to + j), to, cw, j);
-            if (adds) z += vload(residual + j);
-            if (relu) z = vmax(vset(0), z);
-            if (j + VL <= w) vstore(y + j, z);
-            else vstore_n(y + j, z, w - j);
-        }
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) norm_apply_rows(4, adds, relu, y + r * ld, x + r * ld, residual + r * ld, to, cw, w, ld);
+    for (; r < rows; r++) norm_apply_rows(1, adds, relu, y + r * ld, x + r * ld, residual + r * ld, to, cw, w, ld);
 }
 
 /* y = f((x - m) a + b + residual) */
@@ -124,34 +146,34 @@ static void norm_apply(float *y, const float *x, const float *residual, int relu
     else norm_apply_body(0, 0, y, x, x, to, cw, rows, w, ld);
 }
 
-/* ReLU's gradient: the mask is computed from x as the forward pass did, or read from y. */
+/* ReLU's gradient: the mask is computed from x as the forward pass did, or read from y. Neither is ever subnormal, so that
+ * s < 2^-126 means s <= 0. */
 INLINE vf norm_dz(const int mask, vf dy, vf d, const float *y, const float *to, int64_t cw, int64_t j)
 {
     if (mask == NN_MASK_NONE) return dy;
     vf s = mask == NN_MASK_Y ? vload(y + j) : norm_z(d, to, cw, j);
-    return vsel(s <= vset(0), vset(0), dy);
+    return vless(s, vset(0x1p-126f), vset(0), dy);
 }
 
 /* n rows at once, n = 8 or 1. */
 INLINE void norm_grad_sums_rows(const int n, const int mask, float *part, int64_t ldp, float *dz, const float *dy,
                                 const float *x, const float *y, const float *to, int64_t cw, int64_t w, int64_t ld)
 {
-    for (int64_t j = 0; j < w; j += VL) {
-        vf m = vload(to + j), g[8], gd[8];
-        UNROLL for (int i = 0; i < n; i++) {
-            vf d = vload(x + i * ld + j) - m;
-            g[i] = norm_dz(mask, vload(dy + i * ld + j), d, y + i * ld, to, cw, j);
-            gd[i] = g[i] * d;
-            if (mask == NN_MASK_Y) {
-                if (j + VL <= w) vstore(dz + i * ld + j, g[i]);
-                else vstore_n(dz + i * ld + j, g[i], w - j);
-            }
-        }
-        UNROLL for (int h = n / 2; h; h /= 2)
-            UNROLL for (int i = 0; i < h; i++) g[i] += g[i + h], gd[i] += gd[i + h];
-        vstore(part + j, vload(part + j) + g[0]);
-        vstore(part + ldp + j, vload(part + ldp + j) + gd[0]);
+#define BODY(tail) {                                                            \
+        vf m = vload(to + j), g[8], gd[8];                                      \
+        UNROLL for (int i = 0; i < n; i++) {                                    \
+            vf d = vload(x + i * ld + j) - m;                                   \
+            g[i] = norm_dz(mask, vload(dy + i * ld + j), d, y + i * ld, to, cw, j); \
+            gd[i] = g[i] * d;                                                   \
+            if (mask == NN_MASK_Y) norm_put(dz + i * ld + j, g[i], tail);       \
+        }                                                                       \
+        UNROLL for (int h = n / 2; h; h /= 2)                                   \
+            UNROLL for (int i = 0; i < h; i++) g[i] += g[i + h], gd[i] += gd[i + h]; \
+        vstore(part + j, vload(part + j) + g[0]);                               \
+        vstore(part + ldp + j, vload(part + ldp + j) + gd[0]);                  \
     }
+    NORM_COLUMNS(BODY, w)
+#undef BODY
 }
 
 INLINE void norm_grad_sums_body(const int mask, float *part, int64_t ldp, float *dz, const float *dy, const float *x,
@@ -204,17 +226,28 @@ static void norm_grad_columns(float *to, int64_t cw, float *dweight, float *dbia
     for (int64_t j = c; j < w; j++) p[j] = p[j - c], q[j] = q[j - c];
 }
 
+INLINE void norm_grad_apply_rows(const int n, const int mask, float *dx, const float *dy, const float *x, const float *to,
+                                 int64_t cw, int64_t w, int64_t ld)
+{
+#define BODY(tail) {                                                            \
+        const vf m = vload(to + j), a = vload(to + NORM_A * cw + j);            \
+        const vf p = vload(to + NORM_P * cw + j), q = vload(to + NORM_Q * cw + j); \
+        UNROLL for (int i = 0; i < n; i++) {                                    \
+            vf d = vload(x + i * ld + j) - m;                                   \
+            vf g = norm_dz(mask, vload(dy + i * ld + j), d, x, to, cw, j);      \
+            norm_put(dx + i * ld + j, g * a + (d * p + q), tail);               \
+        }                                                                       \
+    }
+    NORM_COLUMNS(BODY, w)
+#undef BODY
+}
+
 INLINE void norm_grad_apply_body(const int mask, float *dx, const float *dy, const float *x, const float *to, int64_t cw,
                                  int64_t rows, int64_t w, int64_t ld)
 {
-    for (int64_t r = 0; r < rows; r++, x += ld, dy += ld, dx += ld)
-        for (int64_t j = 0; j < w; j += VL) {
-            vf d = vload(x + j) - vload(to + j);
-            vf g = norm_dz(mask, vload(dy + j), d, x, to, cw, j);
-            vf v = g * vload(to + NORM_A * cw + j) + (d * vload(to + NORM_P * cw + j) + vload(to + NORM_Q * cw + j));
-            if (j + VL <= w) vstore(dx + j, v);
-            else vstore_n(dx + j, v, w - j);
-        }
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) norm_grad_apply_rows(4, mask, dx + r * ld, dy + r * ld, x + r * ld, to, cw, w, ld);
+    for (; r < rows; r++) norm_grad_apply_rows(1, mask, dx + r * ld, dy + r * ld, x + r * ld, to, cw, w, ld);
 }
 
 /* dx = dz a + (x - m) p + q; dy is dz already where the mask was read from y. */
@@ -241,7 +274,7 @@ static void norm_running(float *mean, float *var, const float *stats, double unb
 
 INLINE int64_t norm_group(int64_t c)
 {
-    int64_t rows = 4096 / (c + 1);
+    int64_t rows = 4096 / c;
     return rows < 1 ? 1 : rows < VL ? rows : VL;
 }
 
@@ -271,45 +304,64 @@ INLINE void norm_row_moments(const int mean, vf *sum, vf *squares, const float *
     *sum = t1, *squares = t2;
 }
 
-/* y = (x - m) root w + k w + b */
-INLINE void norm_row(const int mean, float *y, const float *x, const float *w, const float *b, float m1, float root1,
-                     float k1, int64_t c)
+/* The sum of the first c <= 64 elements, as a vector. */
+INLINE vf norm_row_start(const float *x, int64_t c)
 {
-    const vf m = vset(m1), root = vset(root1), k = vset(k1);
+    vf s = vset(0);
+    int64_t k = 0;
+    for (; k + VL <= c; k += VL) s += vload(x + k);
+    return k < c ? s + vkeep(vload(x + k), c - k) : s;
+}
+
+/* y = (x - m) root w + k w + b */
+INLINE void norm_row(const int mean, const int weight, const int bias, float *y, const float *x, const float *w,
+                     const float *b, vf m, vf root, vf k, int64_t c)
+{
     for (int64_t j = 0; j < c; j += VL) {
         vf v = mean ? (vload(x + j) - m) * root + k : vload(x + j) * root;
-        if (w && b) v = v * vload(w + j) + vload(b + j);
-        else if (w) v *= vload(w + j);
-        else if (b) v += vload(b + j);
+        if (weight) v = bias ? v * vload(w + j) + vload(b + j) : v * vload(w + j);
+        else if (bias) v += vload(b + j);
         if (j + VL <= c) vstore(y + j, v);
         else vstore_n(y + j, v, c - j);
     }
 }
 
-INLINE void norm_rows_body(const int mean, float *y, float *m, float *rest, float *root, const float *x, const float *w,
+/* The squares are taken about m, the mean of the first 64 elements: this loses c / 64 eps at most, where these are unlike
+ * all others, and spares a pass. */
+INLINE void norm_rows_body(const int mean, float *y, float *mean_to, float *rest, float *root, const float *x, const float *w,
                            const float *b, float eps, int64_t rows, int64_t c)
 {
-    const int64_t group = norm_group(c);
+    const int64_t group = norm_group(c), start = c < 64 ? c : 64;
     const vf over = vset(1 / (float)c);
     for (int64_t i = 0; i < rows; i += group, x += group * c, y += group * c) {
         int64_t n = rows - i < group ? rows - i : group;
-        vf s[VL], t[VL], k = vset(0);
-        float ma[VL], ra[VL], ka[VL];
+        vf s[VL], t[VL], k = vset(0), d = vset(0);
+        float m[VL] = {0}, r[VL], kr[VL];
         if (mean) {
-            for (int64_t j = 0; j < VL; j++) s[j] = j < n ? reduce_row(NN_SUM, x + j * c, vset(0), c) : vset(0);
-            vstore(ma, reduce_lanes(NN_SUM, s) * over);
+            for (int64_t j = 0; j < VL; j++) s[j] = j < n ? norm_row_start(x + j * c, start) : vset(0);
+            vstore(m, k = reduce_lanes(NN_SUM, s) * vset(1 / (float)start));
         }
         for (int64_t j = 0; j < VL; j++) {
             s[j] = t[j] = vset(0);
-            if (j < n) norm_row_moments(mean, &s[j], &t[j], x + j * c, vset(mean ? ma[j] : 0), c);
+            if (j < n) norm_row_moments(mean, &s[j], &t[j], x + j * c, vset(m[j]), c);
         }
-        vf d = mean ? reduce_lanes(NN_SUM, s) * over : vset(0), var = reduce_lanes(NN_SUM, t) * over - d * d;
-        vf r = vset(1) / vsqrt(vmax(vset(0), var) + vset(eps));
-        k = -d * r;
-        vstore(ra, r), vstore(ka, k);
-        vstore_n(root + i, r, n);
-        if (mean) vstore_n(m + i, vload(ma), n), vstore_n(rest + i, d, n);
-        for (int64_t j = 0; j < n; j++) norm_row(mean, y + j * c, x + j * c, w, b, mean ? ma[j] : 0, ra[j], ka[j], c);
+        if (mean) d = reduce_lanes(NN_SUM, s) * over;
+        vf var = reduce_lanes(NN_SUM, t) * over - d * d, inverse = vset(1) / vsqrt(vmax(vset(0), var) + vset(eps));
+        if (mean) {
+            vf near = k + d;
+            vstore(m, near);
+            d -= near - k;
+            vstore_n(mean_to + i, near, n), vstore_n(rest + i, d, n);
+        }
+        vstore(r, inverse), vstore(kr, -d * inverse);
+        vstore_n(root + i, inverse, n);
+        for (int64_t j = 0; j < n; j++) {
+            const vf mj = vset(m[j]), rj = vset(r[j]), kj = vset(kr[j]);
+            if (w && b) norm_row(mean, 1, 1, y + j * c, x + j * c, w, b, mj, rj, kj, c);
+            else if (w) norm_row(mean, 1, 0, y + j * c, x + j * c, w, b, mj, rj, kj, c);
+            else if (b) norm_row(mean, 0, 1, y + j * c, x + j * c, w, b, mj, rj, kj, c);
+            else norm_row(mean, 0, 0, y + j * c, x + j * c, w, b, mj, rj, kj, c);
+        }
     }
 }
 
@@ -354,20 +406,36 @@ INLINE void norm_row_sums(const int mean, vf *sum, vf *dot, const float *dy, con
     *sum = t1, *dot = t2;
 }
 
-/* dx = g root + xhat p + q and, added up over the rows, dw += dy xhat, db += dy; xhat = (x - m) root + k. */
-INLINE void norm_row_grad(const int mean, float *dx, float *dw, float *db, const float *dy, const float *x, const float *w,
-                          vf m, vf root, vf k, vf p, vf q, int64_t c)
+/* What belongs to a row of a gradient: xhat = (x - m) root + k, dx = dy w root + xhat p + q. */
+typedef struct { const float *m, *root, *k, *p, *q; } norm_row_numbers;
+
+/* dx of n rows and, added up over them, dw += dy xhat, db += dy. */
+INLINE void norm_row_grad(const int n, const int mean, const int weight, float *dx, float *dw, float *db, const float *dy,
+                          const float *x, const float *w, norm_row_numbers a, int64_t c)
 {
-    for (int64_t j = 0; j < c; j += VL) {
-        vf g = vload(dy + j), xhat = mean ? (vload(x + j) - m) * root + k : vload(x + j) * root;
-        vstore(dw + j, vload(dw + j) + g * xhat);
-        if (mean) vstore(db + j, vload(db + j) + g);
-        if (w) g *= vload(w + j);
-        vf v = mean ? g * root + (xhat * p + q) : g * root + xhat * p;
-        if (j + VL <= c) vstore(dx + j, v);
-        else vstore_n(dx + j, v, c - j);
+    vf m[4], root[4], k[4], p[4], q[4];
+    UNROLL for (int i = 0; i < n; i++) {
+        m[i] = vset(mean ? a.m[i] : 0), root[i] = vset(a.root[i]), k[i] = vset(a.k[i]);
+        p[i] = vset(a.p[i]), q[i] = vset(a.q[i]);
     }
+#define BODY(tail) {                                                            \
+        vf dwj = vload(dw + j), dbj = mean ? vload(db + j) : vset(0), wj = weight ? vload(w + j) : vset(1); \
+        UNROLL for (int i = 0; i < n; i++) {                                    \
+            vf g = vload(dy + i * c + j), v = vload(x + i * c + j);             \
+            vf xhat = mean ? (v - m[i]) * root[i] + k[i] : v * root[i];         \
+            dwj += g * xhat;                                                    \
+            if (mean) dbj += g;                                                 \
+            if (weight) g *= wj;                                                \
+            norm_put(dx + i * c + j, g * root[i] + (mean ? xhat * p[i] + q[i] : xhat * p[i]), tail); \
+        }                                                                       \
+        vstore(dw + j, dwj);                                                    \
+        if (mean) vstore(db + j, dbj);                                          \
+    }
+    NORM_COLUMNS(BODY, c)
+#undef BODY
 }
+
+enum { NORM_GRAD_ROWS = VL == 16 ? 4 : 2 }; /* whose numbers fit in registers */
 
 INLINE void norm_grad_rows_body(const int mean, float *dx, float *dw, float *db, const float *dy, const float *x,
                                 const float *m, const float *rest, const float *root, const float *w, int64_t rows,
@@ -390,9 +458,17 @@ INLINE void norm_grad_rows_body(const int mean, float *dx, float *dw, float *db,
         vf r = vload(root + i), minus = -r * over, kr = mean ? -vload(rest + i) * r : vset(0);
         vf g1 = mean ? reduce_lanes(NN_SUM, s) : vset(0), g2 = reduce_lanes(NN_SUM, t) * r + g1 * kr;
         vstore(k, kr), vstore(p, minus * g2), vstore(q, minus * g1);
-        for (int64_t j = 0; j < n; j++)
-            norm_row_grad(mean, dx + j * c, dw, db, dy + j * c, x + j * c, w, vset(mean ? m[i + j] : 0), vset(root[i + j]),
-                          vset(k[j]), vset(p[j]), vset(q[j]), c);
+        for (int64_t j = 0; j < n; ) {
+            norm_row_numbers a = {m + i + j, root + i + j, k + j, p + j, q + j};
+            float *dxj = dx + j * c;
+            const float *dyj = dy + j * c, *xj = x + j * c;
+            int64_t many = n - j < NORM_GRAD_ROWS ? n - j < 2 ? 1 : 2 : NORM_GRAD_ROWS;
+            if (!w) norm_row_grad(many = 1, mean, 0, dxj, dw, db, dyj, xj, w, a, c);
+            else if (many == NORM_GRAD_ROWS) norm_row_grad(NORM_GRAD_ROWS, mean, 1, dxj, dw, db, dyj, xj, w, a, c);
+            else if (many == 2) norm_row_grad(2, mean, 1, dxj, dw, db, dyj, xj, w, a, c);
+            else norm_row_grad(1, mean, 1, dxj, dw, db, dyj, xj, w, a, c);
+            j += many;
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, Self, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy.typing as npt
 
 from nncore.losses import Reduction
 from nncore.ops import _Activation, _Sides, _Two
 from nncore.tensor import Parameter as Parameter, Tensor, TensorLike
+
+_M = TypeVar("_M", bound=Module)
 
 class Module:
     training: bool
@@ -51,7 +53,7 @@ class Linear(_Layer):
         self, in_features: int, out_features: int, bias: bool = True, activation: _Activation = None
     ) -> None: ...
     def reset_parameters(self) -> None: ...
-    def forward_with(self, x: Tensor, activation: _Activation) -> Tensor: ...
+    def with_activation(self, x: Tensor, activation: _Activation) -> Tensor: ...
 
 class _Convolution(_Layer):
     in_channels: int
@@ -64,7 +66,7 @@ class _Convolution(_Layer):
     weight: Parameter
     bias: Parameter | None
     def reset_parameters(self) -> None: ...
-    def forward_with(self, x: Tensor, activation: _Activation) -> Tensor: ...
+    def with_activation(self, x: Tensor, activation: _Activation) -> Tensor: ...
 
 _PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -150,6 +152,81 @@ class Residual(_Layer):
     body: Module
     shortcut: Module | None
     def __init__(self, *body: Module, shortcut: Module | None = None) -> None: ...
+
+# ---- normalisation
+
+class _RunningNorm(Module):
+    num_features: int
+    eps: float
+    momentum: float | None
+    affine: bool
+    track_running_stats: bool
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True
+    ) -> None: ...
+    def reset_running_stats(self) -> None: ...
+    def reset_parameters(self) -> None: ...
+    def check(self, x: Tensor) -> None: ...
+
+class _BatchNorm(_RunningNorm):
+    activation: _Activation
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, activation: _Activation = None
+    ) -> None: ...
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor: ...
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor: ...
+    def with_activation(self, x: Tensor, activation: _Activation, residual: Tensor | None = None) -> Tensor: ...
+
+class BatchNorm1d(_BatchNorm): ...
+class BatchNorm2d(_BatchNorm): ...
+
+class _InstanceNorm(_RunningNorm):
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
+        track_running_stats: bool = False
+    ) -> None: ...
+    def __call__(self, x: Tensor) -> Tensor: ...
+    def forward(self, x: Tensor) -> Tensor: ...
+
+class InstanceNorm1d(_InstanceNorm): ...
+class InstanceNorm2d(_InstanceNorm): ...
+
+class GroupNorm(_Layer):
+    num_groups: int
+    num_channels: int
+    eps: float
+    affine: bool
+    weight: Parameter | None
+    bias: Parameter | None
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None: ...
+
+class LayerNorm(_Layer):
+    normalized_shape: tuple[int, ...]
+    eps: float
+    elementwise_affine: bool
+    weight: Parameter | None
+    bias: Parameter | None
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+    ) -> None: ...
+
+class RMSNorm(_Layer):
+    normalized_shape: tuple[int, ...]
+    eps: float | None
+    elementwise_affine: bool
+    weight: Parameter | None
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
+    ) -> None: ...
+
+def fold_batch_norm(layer: _M, bn: BatchNorm1d | BatchNorm2d | None = None) -> _M: ...
 
 # ---- losses
 

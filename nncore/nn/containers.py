@@ -1,13 +1,13 @@
 """Modules made of modules: Sequential, Residual, ModuleList."""
 from .. import ops
 from .activations import Activation
-from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .layers import Linear
 from .module import Module
 
 __all__ = ["Sequential", "Residual", "ModuleList"]
 
-FUSING = (Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d)  # their forward_with takes the activation behind them
+
+FUSING = {Linear}  # layers that apply the activation behind them: layer.with_activation(x, activation)
 
 
 class ModuleList(Module):
@@ -38,8 +38,8 @@ class ModuleList(Module):
 class Sequential(ModuleList):
     """Modules one after another: y = last(... second(first(x))).
 
-    Sequential(a, b, c), or Sequential(OrderedDict(name=a, ...)). A Linear or a convolution with an activation layer
-    behind it runs as one call with the activation fused; the numbers are the same.
+    Sequential(a, b, c), or Sequential(OrderedDict(name=a, ...)). A Linear, convolution or batch norm with an activation behind
+    it runs as one op with the activation fused; the numbers are the same.
     """
 
     def __init__(self, *modules):
@@ -64,7 +64,7 @@ class Sequential(ModuleList):
         super().__delattr__(name)
 
     def _pairs(self):
-        """The layers in order, each with the activation behind it that the layer can fuse, or None."""
+        """The layers in order, each with the activation behind it that it can fuse, or None."""
         layers, pairs = list(self.children()), []
         while layers:
             layer, *layers = layers
@@ -78,7 +78,7 @@ class Sequential(ModuleList):
             if activation is None:
                 x = layer.forward(x)
             elif layer.activation is None and "forward" not in layer.__dict__ and "forward" not in activation.__dict__:
-                x = layer.forward_with(x, activation.fused)
+                x = layer.with_activation(x, activation.fused)
             else:
                 x = activation(layer(x))
         return x

@@ -5,6 +5,7 @@ from .. import init, ops
 from ..ops.conv import pair, sides
 from ..ops.elementwise import activation_code
 from ..tensor import Parameter, zeros
+from .containers import FUSING
 from .module import Module
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
@@ -48,7 +49,7 @@ class _Convolution(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x):
-        return self.forward_with(x, self.activation)
+        return self.with_activation(x, self.activation)
 
     def extra_repr(self):
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -87,8 +88,8 @@ class Conv2d(_Convolution):
         return sides(type(self).__name__, self.padding, self.dims, ones + tuple(sizes), ones + self.kernel_size,
                      ones + self.stride, ones + self.dilation)[2 - self.dims:]
 
-    def forward_with(self, x, activation):
-        """forward, with another activation."""
+    def with_activation(self, x, activation):
+        """forward with this activation instead of the layer's own."""
         padding, setting = self.padding, (lambda v: v) if self.dims == 2 else (lambda v: v[0])
         if self.padding_mode != "zeros" and x.ndim == self.dims + 2:
             x = ops.pad(x, ((0, 0), *self._sides(x.shape[1:-1]), (0, 0)), mode=self.padding_mode)
@@ -121,8 +122,8 @@ class ConvTranspose2d(_Convolution):
     def _channels(self):
         return self.out_channels // self.groups, self.in_channels
 
-    def forward_with(self, x, activation):
-        """forward, with another activation."""
+    def with_activation(self, x, activation):
+        """forward with this activation instead of the layer's own."""
         setting = (lambda v: v) if self.dims == 2 else (lambda v: v[0])
         function = ops.conv_transpose2d if self.dims == 2 else ops.conv_transpose1d
         return function(x, self.weight, self.bias, setting(self.stride), setting(self.padding), setting(self.output_padding),
@@ -132,3 +133,6 @@ class ConvTranspose2d(_Convolution):
 class ConvTranspose1d(ConvTranspose2d):
     """The same for sequences: x [b,q,in_channels], weight [s, out_channels / groups, in_channels], y [b,t,out_channels]."""
     dims = 1
+
+
+FUSING |= {Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d}

@@ -40,8 +40,8 @@ class Linear(Module):
     def forward(self, x):
         return ops.linear(x, self.weight, self.bias, self.activation)
 
-    def forward_with(self, x, activation):
-        """forward, with another activation."""
+    def with_activation(self, x, activation):
+        """forward with this activation instead of the layer's own."""
         return ops.linear(x, self.weight, self.bias, activation)
 
     def extra_repr(self):

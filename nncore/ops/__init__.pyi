@@ -120,3 +120,26 @@ def conv_transpose2d(
 def softmax(x: TensorLike, dim: int = -1, *, axis: int = ...) -> Tensor: ...
 def log_softmax(x: TensorLike, dim: int = -1, *, axis: int = ...) -> Tensor: ...
 def dropout(x: TensorLike, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor: ...
+
+# ---- normalisation
+
+def batch_norm(
+    x: TensorLike, running_mean: Tensor | None, running_var: Tensor | None, weight: TensorLike | None = None,
+    bias: TensorLike | None = None, training: bool = False, momentum: float | None = 0.1, eps: float = 1e-5,
+    activation: _Activation = None, residual: TensorLike | None = None, num_batches_tracked: Tensor | None = None
+) -> Tensor: ...
+def group_norm(
+    x: TensorLike, num_groups: int, weight: TensorLike | None = None, bias: TensorLike | None = None, eps: float = 1e-5
+) -> Tensor: ...
+def instance_norm(
+    x: TensorLike, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    weight: TensorLike | None = None, bias: TensorLike | None = None, use_input_stats: bool = True,
+    momentum: float | None = 0.1, eps: float = 1e-5, num_batches_tracked: Tensor | None = None
+) -> Tensor: ...
+def layer_norm(
+    x: TensorLike, normalized_shape: int | Sequence[int], weight: TensorLike | None = None,
+    bias: TensorLike | None = None, eps: float = 1e-5
+) -> Tensor: ...
+def rms_norm(
+    x: TensorLike, normalized_shape: int | Sequence[int], weight: TensorLike | None = None, eps: float | None = None
+) -> Tensor: ...

@@ -1,10 +1,10 @@
 """The judge: what every op means, in pure Python loops over floats. Nothing of the engine is used here.
 
 In reading order: scalar.py (numbers that can be differentiated), array.py (shapes), then one file per family of ops:
-elementwise.py, reduce.py, move.py, matmul.py, conv.py, softmax.py, loss.py, random.py; optim.py stands apart. Run a function
+elementwise.py, reduce.py, move.py, matmul.py, conv.py, softmax.py, norm.py, loss.py, random.py; optim.py stands apart. Run a function
 with floats for its value, or through `gradients` for its value and its gradients.
 """
-from nncore.reference import conv, elementwise, loss, matmul, move, random, reduce, softmax
+from nncore.reference import conv, elementwise, loss, matmul, move, norm, random, reduce, softmax
 from nncore.reference.array import Array, array, gradients
 from nncore.reference.scalar import Value
 
@@ -17,6 +17,7 @@ NAMES = {
     matmul: "matmul linear",
     conv: "conv1d conv2d conv_transpose1d conv_transpose2d",
     softmax: "softmax log_softmax",
+    norm: "batch_norm group_norm instance_norm layer_norm rms_norm",
     loss: """mse_loss l1_loss huber_loss smooth_l1_loss binary_cross_entropy binary_cross_entropy_with_logits
              cross_entropy nll_loss""",
     random: "dropout",
