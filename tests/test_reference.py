@@ -8,6 +8,7 @@ import pytest
 
 from cases import ACTIVATIONS
 from nncore.reference import REFERENCE, Value, array, gradients, optim, scalar
+from nncore.reference import norm as reference_norm
 from nncore.reference import random as reference_random
 from nncore.reference.array import broadcast_shape
 
@@ -129,8 +130,8 @@ LOSSES = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "binary_cross_e
           "binary_cross_entropy_with_logits"}
 ZERO = {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "argmin"}
 ELSEWHERE = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice", "split",
-             "where", "dropout", "cross_entropy", "nll_loss", "conv1d", "conv2d", "conv_transpose1d",
-             "conv_transpose2d"}  # in tests of their own below
+             "where", "dropout", "cross_entropy", "nll_loss", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+             "batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"}  # in tests of their own below
 SMOOTH = sorted(set(REFERENCE) - ELSEWHERE - ZERO)
 
 
@@ -190,6 +191,34 @@ def test_gradient_matmul(shapes):
 }.items())
 def test_gradient_moves(name, f):
     check_gradients(f, [numbers(random.Random(name), (2, 3, 4), -2, 2)])
+
+
+def test_gradient_of_normalisation():
+    rng = random.Random(7)
+    x, w, b = (numbers(rng, shape, -2, 2) for shape in ((3, 2, 4), (4,), (4,)))
+    mean, var = numbers(rng, (4,), -1, 1), numbers(rng, (4,), 0.5, 2)
+    for training in (True, False):
+        check_gradients(lambda x, w, b, r: R["batch_norm"](x, mean, var, w, b, training, 0.1, "tanh", r),
+                        [x, w, b, numbers(rng, (3, 2, 4), -2, 2)], (0, 1, 2, 3))
+        check_gradients(lambda x, w, b: R["instance_norm"](x, mean, var, w, b, training, 0.1), [x, w, b], (0, 1, 2))
+    for groups in (1, 2, 4):
+        check_gradients(lambda x, w, b: R["group_norm"](x, groups, w, b, 0.1), [x, w, b], (0, 1, 2))
+    check_gradients(lambda x, w, b: R["layer_norm"](x, 4, w, b, 0.1), [x, w, b], (0, 1, 2))
+    check_gradients(lambda x: R["layer_norm"](x, (2, 4), None, None, 0.1), [x])
+    check_gradients(lambda x, w: R["rms_norm"](x, 4, w), [x, w], (0, 1))
+    check_gradients(lambda x: R["rms_norm"](x, (3, 2, 4)), [x])
+
+
+def test_normalisation_by_hand():
+    assert R["batch_norm"]([[1.0, 5.0], [3.0, 9.0]], None, None, [2.0, 1.0], [0.5, 0.0], eps=0.0).tolist() == \
+        [[-1.5, -1.0], [2.5, 1.0]]
+    assert R["batch_norm"]([[1.0, 5.0]], [0.0, 1.0], [4.0, 16.0], eps=0.0).tolist() == [[0.5, 1.0]]
+    assert R["layer_norm"]([[1.0, 3.0], [5.0, 9.0]], 2, eps=0.0).tolist() == [[-1, 1], [-1, 1]]
+    assert R["rms_norm"]([[3.0, 3.0], [-2.0, 2.0]], 2, eps=0.0).tolist() == [[1, 1], [-1, 1]]
+    x = [[[1.0, 2.0], [3.0, 6.0]]]
+    assert R["instance_norm"](x, eps=0.0).tolist() == [[[-1, -1], [1, 1]]]
+    assert R["group_norm"]([[[1.0, 1.0], [3.0, 3.0]]], 1, eps=0.0).tolist() == [[[-1, -1], [1, 1]]]
+    assert reference_norm.running([[1.0], [3.0]], [1.0], [4.0], 0.5) == ([1.5], [3.0])
 
 
 @pytest.mark.parametrize("weight", [None, [0.5, 2.0, 1.0]])

@@ -33,6 +33,10 @@ def labels(x):
     return np.arange(math.prod(x.shape[:-1])).reshape(x.shape[:-1]) % max(x.shape[-1], 1)
 
 
+def ones(shape):
+    return nncore.ones(shape, requires_grad=True)
+
+
 def matrix(x, o):
     return nncore.full((x.shape[-1], o), 0.5, requires_grad=True)
 
@@ -67,6 +71,14 @@ CALLS |= {
     "matmul": lambda x: [x @ x.transpose(), x.transpose() @ x] if x.ndim > 1 else [x @ x] if x.ndim else [],
     "linear": lambda x: [ops.linear(x, matrix(x, o), b, f) for o in (0, 1, 17) for f in (None, "relu", "gelu")
                          for b in (None, nncore.ones(o, requires_grad=True))] if x.ndim else [],
+    "norms over rows": lambda x: [y for d in range(1, x.ndim + 1) for w in (None, ones(x.shape[-d:]))
+                                  for y in (ops.layer_norm(x, x.shape[-d:], w, w), ops.rms_norm(x, x.shape[-d:], w))],
+    "norms over columns": lambda x: [
+        *(ops.batch_norm(x, nncore.zeros(x.shape[-1]), nncore.ones(x.shape[-1]), w, w, t, activation=f, residual=r)
+          for w in (None, ones(x.shape[-1:])) for t in (True, False) if not t or len(rows(x)) > 1 for f in (None, "relu")
+          for r in (None, x)),
+        *(ops.group_norm(x, g, w, w) for g in (1, x.shape[-1]) for w in (None, ones(x.shape[-1:])))
+    ] if x.ndim > 1 and x.shape[-1] else [],
     "dropout": lambda x: [ops.dropout(x, p) for p in (0.0, 0.5, 1.0)],
     "losses": lambda x: [f(x, x.detach() * 0.5, reduction=r)
                          for f in (losses.mse_loss, losses.l1_loss, losses.huber_loss,

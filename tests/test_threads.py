@@ -61,6 +61,18 @@ WORK = {
         lambda x: ops.concat([ops.permute(x, 2, 0, 1), x[::-1, :, ::2].permute(2, 0, 1)], 0), normal(40, 50, 60)),
     "take": lambda: with_gradients(
         lambda x: ops.take(x, nncore.tensor(np.arange(40000) * 7919 % 500)), normal(500, 17)),
+    "batch norm": lambda: with_gradients(
+        lambda x, w, b, r: ops.batch_norm(x, None, None, w, b, True, activation="relu", residual=r), normal(50, 20, 20, 24),
+        normal(24), normal(24, seed=1), normal(50, 20, 20, 24, seed=1)),
+    "batch norm of few channels": lambda: with_gradients(
+        lambda x, w, b: ops.batch_norm(x, None, None, w, b, True, activation="relu"), normal(90001, 3), normal(3),
+        normal(3, seed=1)),
+    "group norm": lambda: with_gradients(lambda x, w, b: ops.group_norm(x, 4, w, b), normal(30, 15, 15, 36), normal(36),
+                                         normal(36, seed=1)),
+    "one group norm": lambda: with_gradients(lambda x, w: ops.group_norm(x, 4, w), normal(1, 120, 100, 20), normal(20)),
+    "layer norm": lambda: with_gradients(lambda x, w, b: ops.layer_norm(x, 130, w, b), normal(3000, 130), normal(130),
+                                         normal(130, seed=1)),
+    "RMS norm": lambda: with_gradients(lambda x, w: ops.rms_norm(x, 700, w), normal(700, 700), normal(700)),
     "random numbers": random_numbers,
     "training": trained,
 }

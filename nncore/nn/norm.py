@@ -230,21 +230,25 @@ def _folded(layer, bn):
 
 
 def _fold_within(module, done):
-    """The module with its Sequentials folded; done: the same module in two places stays one."""
+    """The module with its Sequentials folded. done: {id: (module, what became of it)}, so that a module in two places stays
+    one."""
     if id(module) in done:
-        return done[id(module)]
-    done[id(module)] = module
+        return done[id(module)][1]
+    done[id(module)] = module, module
     for name, child in list(module.named_children()):
         folded = _fold_within(child, done)
         if folded is not child:
             setattr(module, name, folded)
-    if type(module) is Sequential:
-        layers = []
-        for layer in module:
-            if layers and _can_fold(layers[-1], layer):
-                layers[-1] = _folded(layers[-1], layer)
-            else:
-                layers.append(layer)
-        if len(layers) < len(module):
-            module = done[id(module)] = Sequential(*layers).eval()
-    return module
+    if type(module) is not Sequential:
+        return module
+    layers = []
+    for layer in module:
+        if layers and _can_fold(layers[-1], layer):
+            layers[-1] = _folded(layers[-1], layer)
+        else:
+            layers.append(layer)
+    if len(layers) == len(module):
+        return module
+    folded = Sequential(*layers).eval()
+    done[id(module)] = module, folded
+    return folded
