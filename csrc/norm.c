@@ -77,10 +77,11 @@ static void moments_task(void *arg, int64_t k, int worker)
     nn_k->norm_moments(a->part + 3 * k * a->cw, a->cw, a->x + at, rows, w, a->w);
 }
 
+/* The second pass starts at the end, with what the first one has left in cache. */
 static void apply_task(void *arg, int64_t k, int worker)
 {
     const image *a = arg;
-    int64_t rows, w, at = piece(a, k, &rows, &w);
+    int64_t rows, w, at = piece(a, a->pieces - 1 - k, &rows, &w);
     (void)worker;
     nn_k->norm_apply(a->y + at, a->x + at, a->residual ? a->residual + at : 0, a->relu, a->columns, a->cw, rows, w, a->w);
 }
@@ -97,7 +98,7 @@ static void sums_task(void *arg, int64_t k, int worker)
 static void grad_task(void *arg, int64_t k, int worker)
 {
     const image *a = arg;
-    int64_t rows, w, at = piece(a, k, &rows, &w);
+    int64_t rows, w, at = piece(a, a->pieces - 1 - k, &rows, &w);
     (void)worker;
     nn_k->norm_grad_apply(a->y + at, (a->dz ? a->dz : a->dy) + at, a->x + at, a->mask, a->columns, a->cw, rows, w, a->w);
 }

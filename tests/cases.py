@@ -372,10 +372,11 @@ for shape in NORMED:
     x, w, b = uniform(shape), uniform((c,), 0.5, 2, seed=1), uniform((c,), seed=2)
     mean, var = uniform((c,), seed=3), uniform((c,), 0.5, 2, seed=4)
     few = 400 if n < 8 else 40
-    for attributes in ({"training": True}, {"training": True, "eps": 0.5}, {}):
+    for attributes in ({"training": True}, {"eps": 0.5}):
         for weights, wanted in (((w, b), (0, 3, 4)), ((w, None), (0, 3)), ((None, b), (0, 4)), ((None, None), (0,))):
-            case("batch_norm", x, mean, var, *weights, attributes=attributes, wanted=wanted, terms=24,
-                 gradient_terms=FACTORS + few + 4 * n)
+            if weights == (w, b) or n < 20:
+                case("batch_norm", x, mean, var, *weights, attributes=attributes, wanted=wanted, terms=24,
+                     gradient_terms=FACTORS + few + 4 * n)
         # ReLU: shifted by so much that some are let through, and none is near 0 where float32 could decide otherwise
         case("batch_norm", x, mean, var, w, uniform((c,), 3, 4, seed=5), attributes=attributes | {"activation": "relu"},
              wanted=(0, 3, 4), terms=24, gradient_terms=FACTORS + few + 8 * n)
@@ -403,6 +404,8 @@ for shape, last in (((3, 2), 1), ((5, 3), 1), ((2, 17), 1), ((16, 16), 1), ((17,
     few = 400 if n < 8 else 40
     for eps in ({}, {"eps": 0.25}):
         for weights, wanted in (((w, b), (0, 2, 3)), ((w, None), (0, 2)), ((None, b), (0, 3)), ((None, None), (0,))):
+            if eps and weights != (w, None):
+                continue
             case("layer_norm", x, inner if last > 1 else n, *weights, wanted=wanted, attributes=eps, terms=24,
                  gradient_terms=FACTORS + few + 4 * rows)
             if weights[1] is None:

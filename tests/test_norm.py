@@ -415,6 +415,28 @@ def test_running_statistics_must_be_tensors_and_stay_after_an_error():
     assert bits(*bn.buffers()) == before
 
 
+def test_each_allocation_may_fail():
+    x, dy = leaf(normal(3, 7, 7, 20)), nncore.tensor(normal(3, 7, 7, 20, seed=1))
+    bn = nn.BatchNorm2d(20, activation="relu")
+    for f in (lambda: bn(x, x), lambda: ops.group_norm(x, 4), lambda: ops.layer_norm(x, 20), lambda: ops.rms_norm(x, 20)):
+        for n in range(60):
+            x.grad, before = None, bits(*bn.buffers())
+            nncore._core.memory_fail_after(n)
+            try:
+                y = f()
+                before = bits(*bn.buffers())
+                y.backward(dy)
+                break
+            except MemoryError:
+                assert bits(*bn.buffers()) == before
+            finally:
+                nncore._core.memory_fail_after(-1)
+        assert 3 < n < 59
+        x.grad = None
+        expected = f()
+        expected.backward(dy)
+
+
 def test_empty_batches_in_evaluation():
     bn = nn.BatchNorm2d(3, activation="relu").eval()
     x = leaf(np.zeros((0, 2, 2, 3), "f4"))

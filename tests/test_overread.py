@@ -55,7 +55,8 @@ def run_cases():
     for case in CASES:
         for at_end in (True, False):
             print(case, "at the end" if at_end else "at the start", flush=True)
-            inputs = [None if x is None else tensor(to_numpy(array(x)), k, at_end, k in case.wanted)
+            inputs = [x if x is None or isinstance(x, (int, tuple)) else
+                      tensor(to_numpy(array(x)), k, at_end, k in case.wanted)
                       for k, x in enumerate(case.inputs)]
             results = called(OPS[case.op], case)(*inputs)
             for y in results if isinstance(results, list) else [results]:

@@ -198,6 +198,8 @@ def fold_batch_norm(layer, bn=None):
     fold_batch_norm(model): a copy of the model in evaluation mode, in which this is done wherever a Sequential has a batch
     norm behind such a layer; the layers of such a Sequential are numbered anew.
     """
+    if not isinstance(layer, Module):
+        raise TypeError(f"fold_batch_norm: a Module expected, got {type(layer).__name__}")
     if bn is not None:
         return _folded(layer, bn)
     model = copy.deepcopy(layer).eval()

@@ -51,8 +51,8 @@ def _name(activation):
     return activation if isinstance(activation, str) else activation[0]
 
 
-def _floats(*inputs):
-    return [None if x is None else as_float(x) for x in inputs]
+def _floats(x, *others):
+    return [as_float(x), *(None if other is None else as_float(other) for other in others)]
 
 
 def _state(x, what):
