@@ -795,17 +795,18 @@ cdef inline int operand_or_none(nn_call *c, Array x) except -1:
     return 0
 
 
-def group_norm(Array x, int64_t b, int64_t groups, Array weight or None, Array bias or None, Array residual or None,
+def group_norm(Array x, int64_t b, num_groups, Array weight or None, Array bias or None, Array residual or None,
                Array mean or None, Array var or None, float eps, bint relu, str name):
-    """(y, stats[3, b, groups]) of x as b images of channels last; mean and var: what to use instead of x's own."""
+    """(y, stats[3, b, num_groups]) of x as b images of channels last; mean and var: what to use instead of x's own."""
     cdef nn_view v
     cdef nn_call call
+    cdef int64_t groups = PyNumber_AsSsize_t(num_groups, NULL)
     need_float(x, name)
     if x.v.nd < 2:
         raise ValueError(f"{name}: x of shape (batch, ..., channels) expected, got {x.shape}")
     cdef int64_t n = nn_count(&x.v), c = x.v.n[x.v.nd - 1], s = n // (b * c) if b * c else 0
     if groups < 1 or c % groups:
-        raise ValueError(f"{name}: {c} channels of x {x.shape} cannot be divided into {groups} groups")
+        raise ValueError(f"{name}: {c} channels of x {x.shape} cannot be divided into {num_groups} groups")
     need_features(weight, c, x, "weight", name)
     need_features(bias, c, x, "bias", name)
     need_features(mean, c, x, "running_mean", name)

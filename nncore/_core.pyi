@@ -145,7 +145,7 @@ def nll_grad(
     dloss: Array, target: Array, weight: Array | None, shape: tuple[int, ...], ignore: int, may_ignore: bool
 ) -> Array: ...
 def group_norm(
-    x: Array, b: int, groups: int, weight: Array | None, bias: Array | None, residual: Array | None, mean: Array | None,
+    x: Array, b: int, num_groups: int, weight: Array | None, bias: Array | None, residual: Array | None, mean: Array | None,
     var: Array | None, eps: float, relu: bool, name: str
 ) -> tuple[Array, Array]: ...
 def group_norm_grad(
