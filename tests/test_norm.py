@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nncore
-from cases import FACTORS, uniform
+from cases import FACTORS, SMALL, uniform
 from closeness import assert_close, to_numpy
 from nncore import losses, nn, ops, optim
 from nncore.reference import REFERENCE, gradients
@@ -45,7 +45,7 @@ def test_residual(isa, shape, training, activation):
     z.backward(nncore.tensor(to_numpy(dy)))
     assert_close(z.numpy(), y, terms=36)
     for t, g in zip(tensors, grads):
-        assert_close(t.grad.numpy(), g, terms=2 * FACTORS + (400 if n < 8 else 40) + 8 * n)
+        assert_close(t.grad.numpy(), g, terms=2 * FACTORS + SMALL + 2 * n)
 
 
 @pytest.mark.parametrize("which", [(0,), (3,), (1,), (0, 2), (1, 2, 3)])
