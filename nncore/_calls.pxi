@@ -527,6 +527,110 @@ def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=
     return y
 
 
+# ---- images ----------------------------------------------------------------------------------------------------------
+
+# The axes of images x[n, h, w, c]; x[n, h, w] has one channel.
+cdef int image_view(nn_view *v, Array x, str name) except -1:
+    v[0] = x.v
+    if x.v.nd == 3:
+        v.nd = 4
+        v.n[3] = 1
+    if v.nd != 4:
+        raise ValueError(f"{name}: images (n, height, width, channels) or (n, height, width) expected, got {x.shape}")
+    if extent(v, 1, 4) == 0:
+        raise ValueError(f"{name}: images of shape {x.shape} have no pixels")
+    return 0
+
+
+cdef int need_settings(Array settings, int64_t count, str name) except -1:
+    if settings.v.dtype != NN_F64 or nn_count(&settings.v) != count:
+        raise ValueError(f"{name}: {count} float64 settings expected, got {settings.dtype} {settings.shape}")
+    return 0
+
+
+cdef int need_stream(Array state, str name) except -1:
+    if state.v.dtype != NN_U64 or nn_count(&state.v) != 3:
+        raise ValueError(f"{name}: a state of 3 uint64 expected, got {state.dtype} {state.shape}")
+    return 0
+
+
+def augment(Array x, Array index, int64_t start, int64_t count, Array state, int64_t p, int64_t q, Array settings,
+            Array colours):
+    """y[b] = a window of p x q pixels of x[index[start + b]], changed at random, for b < count: csrc/ops.inc. The settings
+    are those of nncore.data.augment, which checks them."""
+    cdef nn_view images, v, rows
+    cdef nn_call c
+    image_view(&images, x, "augment")
+    need_index(index, "augment")
+    if x.v.dtype != NN_F32 and x.v.dtype != NN_U8:
+        raise TypeError(f"augment: float32 or uint8 images expected, got {x.dtype}")
+    if index.v.nd != 1 or start < 0 or count < 0 or start + count > index.v.n[0]:
+        raise IndexError(f"augment: {count} images from {start} of an index of shape {index.shape}")
+    need_stream(state, "augment")
+    need_settings(settings, 18, "augment")
+    need_float(colours, "augment")
+    if nn_count(&colours.v) != 4 * images.n[3] or p < 1 or q < 1 or (p | q) >> 31:
+        raise ValueError(f"augment: windows of {p} x {q} pixels and colours {colours.shape} of images {x.shape}")
+    v = images
+    v.dtype = NN_F32
+    v.n[0] = <int32_t>count
+    v.n[1] = <int32_t>p
+    v.n[2] = <int32_t>q
+    v.nd = x.v.nd
+    cdef Array y = allocate(&v)
+    begin(&c, NN_OP_augment, 2)
+    operand(&c, y)
+    c.v[0].nd = 4
+    c.v[0].n[3] = images.n[3]
+    operand(&c, state)
+    operand(&c, x)
+    c.v[2] = images
+    rows = index.v
+    rows.p += start * 8
+    rows.n[0] = <int32_t>count
+    c.v[3] = rows
+    c.nv = 4
+    if nn_recording:
+        recorder.use(index, False)
+    operand(&c, settings)
+    operand(&c, colours)
+    run(&c, nn_count(&v) + 100 * count)
+    return y
+
+
+def mix(Array x, Array target, int64_t classes, Array state, Array settings):
+    """(y, t): images mixed with the ones before them, and their targets as probabilities [b, classes]; targets are labels,
+    or float32 [b, classes]. The settings are those of nncore.data.augment, which checks them."""
+    cdef nn_view images, v
+    cdef nn_call c
+    image_view(&images, x, "mix")
+    need_float(x, "mix")
+    need_stream(state, "mix")
+    need_settings(settings, 4, "mix")
+    if target.v.dtype != NN_I64:
+        need_float(target, "mix")
+    if (target.v.nd != (1 if target.v.dtype == NN_I64 else 2) or target.v.n[0] != x.v.n[0] or classes < 1 or classes >> 31
+            or (target.v.nd == 2 and target.v.n[1] != classes)):
+        raise ValueError(f"mix: targets {target.dtype} {target.shape} are neither labels nor probabilities of {classes} classes "
+                         f"for images {x.shape}")
+    v.nd = 2
+    v.dtype = NN_F32
+    v.buf = 0
+    v.n[0] = x.v.n[0]
+    v.n[1] = <int32_t>classes
+    cdef Array y = allocate(&x.v), t = allocate(&v)
+    begin(&c, NN_OP_mix, 3)
+    operand(&c, y)
+    operand(&c, t)
+    operand(&c, state)
+    operand(&c, x)
+    c.v[3] = images
+    operand(&c, target)
+    operand(&c, settings)
+    run(&c, nn_count(&x.v))
+    return y, t
+
+
 # ---- products --------------------------------------------------------------------------------------------------------
 
 # to (+)= op(a) @ op(b), all axes but the last counting as rows.

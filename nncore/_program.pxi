@@ -596,7 +596,8 @@ cdef inline bint whole(const buffer *b, const nn_view *v) noexcept:
 # unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
 cdef bint reads(const nn_call *c, int k) noexcept:
     return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_running_stats or c.op >= NN_OP_sgd
-            or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation)))
+            or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation))
+            or (k == 1 and c.op == NN_OP_augment) or (k == 2 and c.op == NN_OP_mix))
 
 
 # Whether the first output may be the memory of input k, of the same size: the op goes through both element by element, or

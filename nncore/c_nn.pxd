@@ -27,6 +27,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_copy, NN_OP_fill, NN_OP_unary, NN_OP_unary_grad, NN_OP_binary, NN_OP_where, NN_OP_add_to
     enum: NN_OP_reduce, NN_OP_var, NN_OP_argmax, NN_OP_norm
     enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_gather_rows
+    enum: NN_OP_augment, NN_OP_mix
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad

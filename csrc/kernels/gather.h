@@ -48,7 +48,9 @@ static void scale_bytes(float *restrict y, const uint8_t *restrict x, const floa
     if (!ss && !st) {
         const float a = *scale, b = *shift;
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * a + b;
-    } else
+    } else if (ss && st)
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i] + shift[i];
+    else
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * ss] + shift[i * st];
 }
 static void scale_floats(float *restrict y, const float *restrict x, const float *scale, int64_t ss,

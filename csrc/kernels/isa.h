@@ -12,6 +12,7 @@
 #include "conv.h"
 #include "reduce.h"
 #include "gather.h"
+#include "augment.h"
 #include "softmax.h"
 #include "norm.h"
 #include "optim.h"

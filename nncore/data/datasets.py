@@ -71,30 +71,33 @@ def digits():
     return TrainTest(Samples(images[~test], labels[~test]), Samples(images[test], labels[test]))
 
 
-def mnist(directory=None, download=True):
+def mnist(directory=None, download=True, channels=False):
     """MNIST: 60000 + 10000 handwritten digits (LeCun, Bottou, Bengio and Haffner, 1998).
 
     Returns TrainTest: inputs uint8 (60000, 28, 28) and (10000, 28, 28), targets int64, 0 to 9. Reads the four published
     files, train-images-idx3-ubyte.gz and so on, compressed or not, from `directory` or its sub-folder `mnist`.
+    channels: inputs (60000, 28, 28, 1) and (10000, 28, 28, 1), as convolutions take them.
 
     Without a directory: from $NNCORE_DATA if that is set, else from the user's cache, ~/.cache/nncore; and when they
     are not there and `download` allows it, they are downloaded to that place first, their checksums verified.
     Raises FileNotFoundError, saying which files are missing and where to put them, and ValueError for damaged ones.
     """
-    return _load(_MNIST, directory, download)
+    return _load(_MNIST, directory, download, channels)
 
 
-def fashion_mnist(directory=None, download=True):
+def fashion_mnist(directory=None, download=True, channels=False):
     """Fashion-MNIST: 60000 + 10000 articles of clothing (Xiao, Rasul and Vollgraf, 2017), a harder MNIST.
 
     Like `mnist`; the sub-folder is `fashion`. FASHION_CLASSES has the names of the ten classes.
     """
-    return _load(_FASHION, directory, download)
+    return _load(_FASHION, directory, download, channels)
 
 
-def _load(source, directory, download):
+def _load(source, directory, download, channels):
     paths = _find(source, directory, download)
     train, test = (_read(*paths[i:i + 2]) for i in (0, 2))
+    if channels:
+        train, test = (Samples(part.inputs[..., None], part.targets) for part in (train, test))
     return TrainTest(train, test)
 
 
@@ -111,9 +114,7 @@ def _read(image_path, label_path):
 
 def _find(source, directory, download):
     """The paths of the four files, all in one folder; downloads them if need be."""
-    root = os.path.expanduser(directory or os.environ.get("NNCORE_DATA") or _cache())
-    if directory and not os.path.isdir(root):
-        raise FileNotFoundError(f"{source.title}: there is no directory {root}")
+    root = data_root(source.title, directory)
     best = {}
     for folder in source.folders:
         found = _files_in(os.path.join(root, folder))
@@ -153,6 +154,14 @@ def _download(source, folder):
             present[name] = os.path.join(folder, name + ".gz")
             fetch([mirror + name + ".gz" for mirror in source.mirrors], present[name], source.sha256[name])
     return [present[name] for name in _FILES]
+
+
+def data_root(title, directory):
+    """Where a data set's files are looked for: the directory named, which must exist, or $NNCORE_DATA, or the cache."""
+    root = os.path.expanduser(directory or os.environ.get("NNCORE_DATA") or _cache())
+    if directory and not os.path.isdir(root):
+        raise FileNotFoundError(f"{title}: there is no directory {root}")
+    return root
 
 
 def _cache():

@@ -4,6 +4,7 @@ There is no dataset class and no worker process. The samples are arrays; a batch
 picks the rows, turns bytes into floats and scales them in the same pass. For 128 MNIST images that is a few
 microseconds, less than handing them from another process would take.
 """
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from .. import _core
 from ..convert import MOST
 from ..random import Generator, default_generator
 from ..tensor import Tensor
+from . import augment as augmenting
 from .scaling import Standardizer
 
 
@@ -35,14 +37,17 @@ class DataLoader:
         without copying them.
     scale, shift: the inputs become x * scale + shift in float32: numbers, or arrays in the shape of a sample.
     transform: a `Standardizer`, applied like scale and shift; or any function of the batch's inputs.
+    augment: a list of steps from `nncore.data.augment`, such as RandomCrop, that change images [n, height, width(, channels)]
+        at random, in the pass that gathers and scales them. What happens to an image depends on `seed`, the epoch and
+        its place in the epoch. With Mixup or CutMix the targets become probabilities, float32 [b, classes].
 
     len(loader) is the number of batches. Raises TypeError for data that are not real numbers, ValueError for lengths
-    that differ, for no samples, a batch size below 1 or a scale that does not fit.
+    that differ, for no samples, a batch size below 1, a scale or steps that do not fit.
     """
 
     def __init__(self, inputs, targets=None, batch_size=32, shuffle=False, drop_last=False, seed=None, *, rows=None,
-                 scale=None, shift=None, transform=None):
-        inputs = _inputs(inputs, scale is not None or shift is not None or isinstance(transform, Standardizer))
+                 scale=None, shift=None, transform=None, augment=None):
+        inputs = _inputs(inputs, not (scale is shift is augment is None) or isinstance(transform, Standardizer))
         n = len(inputs)
         if n == 0:
             raise ValueError(f"DataLoader: no samples in inputs {inputs.shape}")
@@ -58,15 +63,20 @@ class DataLoader:
             scale, shift = transform.factors()
             transform = None
         self.transform = transform
-        scaled = scale is not None or shift is not None
-        self._inputs = _Source(inputs, _factor(scale, 1, inputs, "scale") if scaled else None,
-                               _factor(shift, 0, inputs, "shift") if scaled else None)
+        if augment is None:
+            scaled = scale is not None or shift is not None
+            self._inputs = _Source(inputs, _factor(scale, 1, inputs, "scale") if scaled else None,
+                                   _factor(shift, 0, inputs, "shift") if scaled else None)
+        else:
+            self._inputs = _Images(inputs, augment, scale, shift)
         self._targets = None
         if targets is not None:
             targets = _targets(targets)
             if len(targets) != n:
                 raise ValueError(f"DataLoader: inputs {inputs.shape} and targets {targets.shape} differ in length")
             self._targets = _Source(targets, None, None)
+        if augment is not None:
+            self._inputs.expect(targets)
 
         self._rows = None if rows is None else _row_numbers(rows, n)
         self._count = n if rows is None else len(self._rows)
@@ -90,16 +100,16 @@ class DataLoader:
             order = _core.permutation(self._count, self._state)
             if self._rows is not None:
                 order = _core.borrow(self._rows[order.numpy()])
-        return self._batches(order)
+        return self._batches(order, self._inputs.begin(self._state))
 
-    def _batches(self, order):
-        inputs, targets, transform, size = self._inputs.gather, self._targets, self.transform, self.batch_size
+    def _batches(self, order, inputs):
+        targets, transform, size = self._targets, self.transform, self.batch_size
         for start in range(0, self.samples, size):
             count = min(size, self._count - start)
-            x = inputs(order, start, count)
-            if transform is not None:
-                x = transform(x)
-            yield Batch(x, targets.gather(order, start, count) if targets else None)
+            x, t = inputs.gather(order, start, count), targets.gather(order, start, count) if targets else None
+            if inputs.mixes:
+                x, t = inputs.mixed(x, t)
+            yield Batch(x if transform is None else transform(x), t)
 
     def __repr__(self):
         return f"DataLoader({self._count} samples, {len(self)} batches of {self.batch_size}, shuffle={self.shuffle})"
@@ -107,6 +117,7 @@ class DataLoader:
 
 class _Source:
     """An array of samples, read where it lies, and how its rows become a batch."""
+    mixes = False
 
     def __init__(self, array, scale, shift):
         self.array, self.scale, self.shift = _core.borrow(array), scale, shift
@@ -114,6 +125,35 @@ class _Source:
     def gather(self, order, start, count):
         """y[b, ...] = x[order[start + b], ...] * scale + shift"""
         return _core.make_tensor(_core.gather_rows(self.array, order, start, count, self.scale, self.shift))
+
+    def begin(self, state):
+        return self
+
+
+class _Images:
+    """An array of images, read where it lies, whose rows are changed at random as they become a batch."""
+
+    def __init__(self, array, steps, scale, shift):
+        self.array, self.classes, self.streams = _core.borrow(array), None, None
+        self.plan = augmenting.Plan(augmenting.checked(steps), array.shape[1:], self.array.dtype, scale, shift)
+        self.mixes = self.plan.mixing is not None
+
+    def expect(self, targets):
+        if self.mixes and targets is None:
+            raise ValueError(f"DataLoader: {self.plan.mixing[0]} needs targets")
+        self.classes = self.plan.classes(targets) if self.mixes else None
+
+    def begin(self, state):
+        """The same with streams of random numbers of its own, for one epoch."""
+        epoch = copy(self)
+        epoch.streams = augmenting.streams(state)
+        return epoch
+
+    def gather(self, order, start, count):
+        return self.plan.images(self.array, order, start, count, self.streams)
+
+    def mixed(self, x, t):
+        return self.plan.mixed(x, t.array, self.classes, self.streams)
 
 
 def _inputs(data, scaled):

@@ -40,6 +40,8 @@ def evaluate(model, loader, loss_function):
 
 
 def _count(predictions, targets, loss, seen, total, right):
-    n = len(targets)
-    hits = int((predictions.detach().numpy().argmax(axis=-1) == targets.numpy()).sum())
+    n, truth = len(targets), targets.numpy()
+    if truth.shape == predictions.shape:  # probabilities: the likeliest class
+        truth = truth.argmax(axis=-1)
+    hits = int((predictions.detach().numpy().argmax(axis=-1) == truth).sum())
     return seen + n, total + loss.item() * n, right + hits
