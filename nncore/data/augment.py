@@ -172,20 +172,22 @@ class Augment:
     def __init__(self, steps, seed=None):
         self.steps = checked(steps)
         self._streams = streams((default_generator if seed is None else Generator(seed)).state)
-        self._plan = None
+        self._plan = self._fits = self._order = None
 
     def __call__(self, images, targets=None):
         x = _images(images)
-        if self._plan is None or self._plan.fits != (x.shape[1:], x.dtype):
-            self._plan = Plan(self.steps, x.shape[1:], x.dtype)
+        if self._fits != (x.shape, x.dtype):
+            self._plan, self._fits = Plan(self.steps, x.shape[1:], x.dtype), (x.shape, x.dtype)
+            self._order = _core.from_buffer(np.arange(x.shape[0]))
         plan = self._plan
-        y = plan.images(x, _core.from_buffer(np.arange(x.shape[0])), 0, x.shape[0], self._streams)
         if plan.mixing is None:
+            y = plan.images(x, self._order, 0, x.shape[0], self._streams)
             return y if targets is None else (y, targets)
         if targets is None:
             raise ValueError(f"Augment: {plan.mixing[0]} needs targets")
-        t = targets.array if isinstance(targets, Tensor) else to_array(targets)
-        return plan.mixed(y, t, plan.classes(t.numpy(), count=False), self._streams)
+        t = targets.detach().array if isinstance(targets, Tensor) else to_array(targets)
+        classes = plan.classes(t)
+        return plan.mixed(plan.images(x, self._order, 0, x.shape[0], self._streams), t, classes, self._streams)
 
     def __repr__(self):
         return f"Augment({self.steps})"
@@ -198,7 +200,7 @@ class Plan:
     """
 
     def __init__(self, steps, shape, dtype, scale=None, shift=None):
-        self.fits = shape, dtype
+        self.steps = steps
         if len(shape) not in (2, 3) or 0 in shape:
             raise ValueError(f"augment: images (n, height, width, channels) or (n, height, width) expected, got samples {shape}")
         height, width, channels = (*shape, 1)[:3]
@@ -230,20 +232,19 @@ class Plan:
         y, t = _core.mix(x.array, target, classes, streams[1], self.mix_settings)
         return _core.make_tensor(y), _core.make_tensor(t)
 
-    def classes(self, targets, count=True):
-        """How many classes targets (NumPy) have; count: from the labels, where no step says it."""
-        name = type(self.mixing[0]).__name__
-        if targets.dtype.kind == "f" and targets.ndim == 2:
-            return targets.shape[1]
-        if targets.dtype.kind not in "iu" or targets.ndim != 1 or not targets.size:
-            raise ValueError(f"{name}: targets {targets.dtype} {targets.shape} are neither labels (n,) nor floats (n, k)")
-        most = int(targets.max()) + 1
+    def classes(self, targets, labels=None):
+        """How many classes targets have, by their shape and num_classes; or by `labels`, the same in NumPy."""
+        name, shape = type(self.mixing[0]).__name__, targets.shape
+        if targets.dtype == "float32" and len(shape) == 2:
+            return shape[1]
+        if targets.dtype != "int64" or len(shape) != 1:
+            raise ValueError(f"{name}: targets {targets.dtype} {shape} are neither labels (n,) nor floats (n, k)")
         given = {step.num_classes for step in self.mixing} - {None}
-        if len(given) > 1 or not (given or count):
-            raise ValueError(f"{name}: num_classes of {self.mixing} must say how many classes labels have")
-        classes = given.pop() if given else most
-        if targets.min() < 0 or most > classes:
-            raise ValueError(f"{name}: labels {targets.min()} to {most - 1} are not those of {classes} classes")
+        if len(given) > 1 or not given and labels is None:
+            raise ValueError(f"{name}: num_classes in {self.mixing} must say how many classes labels have")
+        classes = given.pop() if given else int(labels.max()) + 1
+        if labels is not None and (labels.min() < 0 or labels.max() >= classes):
+            raise ValueError(f"{name}: labels {labels.min()} to {labels.max()} are not those of {classes} classes")
         return classes
 
 

@@ -76,7 +76,7 @@ class DataLoader:
                 raise ValueError(f"DataLoader: inputs {inputs.shape} and targets {targets.shape} differ in length")
             self._targets = _Source(targets, None, None)
         if augment is not None:
-            self._inputs.expect(targets)
+            self._inputs.expect(self._targets, targets)
 
         self._rows = None if rows is None else _row_numbers(rows, n)
         self._count = n if rows is None else len(self._rows)
@@ -138,10 +138,10 @@ class _Images:
         self.plan = augmenting.Plan(augmenting.checked(steps), array.shape[1:], self.array.dtype, scale, shift)
         self.mixes = self.plan.mixing is not None
 
-    def expect(self, targets):
-        if self.mixes and targets is None:
+    def expect(self, source, targets):
+        if self.mixes and source is None:
             raise ValueError(f"DataLoader: {self.plan.mixing[0]} needs targets")
-        self.classes = self.plan.classes(targets) if self.mixes else None
+        self.classes = self.plan.classes(source.array, targets) if self.mixes else None
 
     def begin(self, state):
         """The same with streams of random numbers of its own, for one epoch."""
