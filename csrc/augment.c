@@ -93,9 +93,9 @@ static void row(const images *a, float *y, const char *x, int64_t left, int mirr
         first = q - end;
         end = q - t;
     }
-    memcpy(y, a->fill, (size_t)(first * a->c) * sizeof *y);
+    if (first > 0) memcpy(y, a->fill, (size_t)(first * a->c) * sizeof *y);
     if (end > first) convert(a, y + first * a->c, x, end - first);
-    memcpy(y + end * a->c, a->fill, (size_t)((q - end) * a->c) * sizeof *y);
+    if (end < q) memcpy(y + end * a->c, a->fill, (size_t)((q - end) * a->c) * sizeof *y);
 }
 
 /* Brightness: y = f y; then contrast: y = f y + (1 - f) mean of the grey values. Both are limited to 0 .. white. */

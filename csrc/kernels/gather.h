@@ -48,8 +48,11 @@ static void scale_bytes(float *restrict y, const uint8_t *restrict x, const floa
     if (!ss && !st) {
         const float a = *scale, b = *shift;
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * a + b;
-    } else if (ss && st)
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i] + shift[i];
+    } else if (ss && st && n >= VL) /* what is left over is done by a vector that overlaps the one before */
+        for (int64_t i = 0; i < n; i += VL) {
+            int64_t j = i + VL <= n ? i : n - VL;
+            vstore(y + j, vfrombytes(x + j) * vload(scale + j) + vload(shift + j));
+        }
     else
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i * ss] + shift[i * st];
 }
