@@ -1,12 +1,15 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Final, NamedTuple, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from nncore.data import augment as augment
+from nncore.data.augment import Step
 from nncore.tensor import Tensor, TensorLike
 
+CIFAR10_CLASSES: Final[tuple[str, ...]]
 FASHION_CLASSES: Final[tuple[str, ...]]
 Array = npt.NDArray[Any]
 Path = str | PathLike[str]
@@ -24,8 +27,9 @@ class Batch(NamedTuple):
     targets: Any  # a Tensor; None where the loader has no targets
 
 def digits() -> TrainTest: ...
-def mnist(directory: Path | None = None, download: bool = True) -> TrainTest: ...
-def fashion_mnist(directory: Path | None = None, download: bool = True) -> TrainTest: ...
+def mnist(directory: Path | None = None, download: bool = True, channels: bool = False) -> TrainTest: ...
+def fashion_mnist(directory: Path | None = None, download: bool = True, channels: bool = False) -> TrainTest: ...
+def cifar10(directory: Path | None = None, download: bool = True, subset: bool = False) -> TrainTest: ...
 def split(
     inputs: npt.ArrayLike, targets: npt.ArrayLike, fraction: float = 0.1, seed: int = 0
 ) -> tuple[Samples, Samples]: ...
@@ -64,7 +68,7 @@ class DataLoader:
         self, inputs: TensorLike, targets: TensorLike | None = None, batch_size: int = 32, shuffle: bool = False,
         drop_last: bool = False, seed: int | None = None, *, rows: npt.ArrayLike | None = None,
         scale: npt.ArrayLike | None = None, shift: npt.ArrayLike | None = None,
-        transform: Standardizer | Callable[[Tensor], Tensor] | None = None
+        transform: Standardizer | Callable[[Tensor], Tensor] | None = None, augment: Step | Sequence[Step] | None = None
     ) -> None: ...
     @property
     def samples(self) -> int: ...

@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from nncore.optim import lr_scheduler as lr_scheduler
+from nncore.optim.lr_scheduler import *
 from nncore.tensor import Tensor
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]

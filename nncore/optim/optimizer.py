@@ -245,7 +245,7 @@ class Optimizer:
                     if name is not None:
                         entry[name] = _core.flat_slice(array, offset, p.shape).numpy().copy()
                 state[first + i] = entry
-            settings = {name: group[name] for name in self.defaults}
+            settings = {name: group[name] for name in (*self.defaults, "initial_lr") if name in group}
             groups.append({**settings, "params": list(range(first, first + len(group["params"])))})
             first += len(group["params"])
         return {"state": state, "param_groups": groups}
@@ -277,6 +277,8 @@ class Optimizer:
         name = f"{type(self).__name__}.load_state_dict"
         settings = {key: saved[key] for key in self.defaults}
         self.check(settings)
+        if "initial_lr" in saved:  # a scheduler's
+            settings["initial_lr"] = saved["initial_lr"]
         if any(bool(settings[key]) != bool(group[key]) for key in self.switches):
             raise ValueError(f"{name}: {', '.join(self.switches)} differ")
         arrays = []
