@@ -11,8 +11,8 @@
 #include "par.h"
 
 /* Where the settings stand; ops.inc says what they are. */
-enum { MIRROR, TURN, TOP, LEFT, PLACES_DOWN, PLACES_ACROSS, PADDING, DARKEST, BRIGHTEST, FLATTEST, STRONGEST, WHITE, ERASE,
-       P_ERASE, HOLES, HOLE_HEIGHT, HOLE_WIDTH, AREA_LOW = HOLES, AREA_HIGH, RATIO_LOW, RATIO_HIGH, SETTINGS };
+enum { MIRROR, TURN, TOP, LEFT, PLACES_DOWN, PLACES_ACROSS, PADDING, DARKEST, BRIGHTEST, FLATTEST, STRONGEST, WHITE,
+       ERASE, P_ERASE, HOLES, HOLE_HEIGHT, HOLE_WIDTH, AREA_LOW = HOLES, AREA_HIGH, RATIO_LOW, RATIO_HIGH, SETTINGS };
 enum { CONSTANT, EDGE, REFLECT, SYMMETRIC };
 enum { NOTHING, CUTOUT, RECTANGLE };
 /* Which of an image's words decides what. From WORD_ERASE + 1 on: holes by twos, tries of a rectangle by fours. */
@@ -24,7 +24,7 @@ typedef struct {
     const char *x;
     const int64_t *index;
     const double *s;
-    const float *fill, *scale, *shift, *value, *weight; /* rows of an image of y: every pixel has the channels' values */
+    const float *fill, *scale, *shift, *value, *weight; /* rows of an image: every pixel has the channels' values */
     char *room;        /* of a worker: a row of x, and the same mirrored */
     uint64_t key[3];
     int64_t b, n, h, w, c, p, q, group, size, room_size; /* size: bytes of a pixel of x */
@@ -67,8 +67,9 @@ static void convert(const images *a, float *y, const char *x, int64_t pixels)
 {
     static const float one = 1, zero = 0;
     const float *scale = a->levels ? &one : a->scale, *shift = a->levels ? &zero : a->shift;
-    (a->dtype == NN_U8 ? nn_k->scale_bytes((float *)y, (const uint8_t *)x, scale, !a->levels, shift, !a->levels, pixels * a->c)
-                       : nn_k->scale_floats(y, (const float *)x, scale, !a->levels, shift, !a->levels, pixels * a->c));
+    int64_t each = !a->levels, n = pixels * a->c;
+    if (a->dtype == NN_U8) nn_k->scale_bytes(y, (const uint8_t *)x, scale, each, shift, each, n);
+    else nn_k->scale_floats(y, (const float *)x, scale, each, shift, each, n);
 }
 
 /* y[0 .. q-1] from the columns left .. left + q - 1 of a row of the padded image, or the other way round. */
@@ -206,8 +207,8 @@ int nn_op_augment(const nn_call *c)
     uint64_t *state = (uint64_t *)c->v[1].p;
     const double *s = (const double *)c->v[4].p;
     images a = {.y = (float *)y->p, .x = x->p, .index = (const int64_t *)c->v[3].p, .s = s, .dtype = x->dtype,
-                .key = {state[0], state[1], state[2]}, .b = y->n[0], .p = y->n[1], .q = y->n[2], .c = y->n[3], .n = x->n[0],
-                .h = x->n[1], .w = x->n[2]};
+                .key = {state[0], state[1], state[2]}, .b = y->n[0], .p = y->n[1], .q = y->n[2], .c = y->n[3],
+                .n = x->n[0], .h = x->n[1], .w = x->n[2]};
     for (int64_t i = 0; i < a.b; i++)
         if (a.index[i] < -a.n || a.index[i] >= a.n) {
             nn_bad_index = a.index[i];

@@ -1,7 +1,7 @@
-/* Each image of a batch mixed with the one before it, the first with the last: mixup (Zhang, Cisse, Dauphin and Lopez-Paz,
- * 2018) adds the two, CutMix (Yun, Han, Oh, Chun, Choe and Yoo, 2019) puts a box of one into the other. The targets are
- * mixed in the same shares. One share for the whole batch, from 64 words of the random stream: those of the number of
- * the batch's first image (state[2], which is counted on).
+/* Each image of a batch mixed with the one before it, the first with the last: mixup (Zhang, Cisse, Dauphin and
+ * Lopez-Paz, 2018) adds the two, CutMix (Yun, Han, Oh, Chun, Choe and Yoo, 2019) puts a box of one into the other. The
+ * targets are mixed in the same shares. One share for the whole batch, from 64 words of the random stream: those of the
+ * number of the batch's first image (state[2], which is counted on).
  */
 #include <math.h>
 #include <string.h>
@@ -23,8 +23,8 @@ typedef struct {
 static double fraction(uint32_t word) { return (word + 0.5) * 0x1p-32; } /* never 0 or 1 */
 static int64_t below(uint32_t word, int64_t n) { return (int64_t)((uint64_t)word * (uint64_t)n >> 32); }
 
-/* The logarithm of a number with the gamma distribution (Marsaglia and Tsang, 2000). One try in twenty fails at most; in the
- * one case in 10^11 where all nine do, the result is the distribution's median, nearly. */
+/* The logarithm of a number with the gamma distribution (Marsaglia and Tsang, 2000). One try in twenty fails at most;
+ * in the one case in 10^11 where all nine do, the result is the distribution's median, nearly. */
 static double log_gamma_number(double alpha, const uint32_t *word)
 {
     double boost = alpha < 1 ? log(fraction(word[3 * TRIES])) / alpha : 0;

@@ -556,8 +556,8 @@ cdef int need_stream(Array state, str name) except -1:
 
 def augment(Array x, Array index, int64_t start, int64_t count, Array state, int64_t p, int64_t q, Array settings,
             Array colours):
-    """y[b] = a window of p x q pixels of x[index[start + b]], changed at random, for b < count: csrc/ops.inc. The settings
-    are those of nncore.data.augment, which checks them."""
+    """y[b] = a window of p x q pixels of x[index[start + b]], changed at random, for b < count: csrc/ops.inc. The
+    settings are those of nncore.data.augment, which checks them."""
     cdef nn_view images, v, rows
     cdef nn_call c
     image_view(&images, x, "augment")
@@ -599,8 +599,8 @@ def augment(Array x, Array index, int64_t start, int64_t count, Array state, int
 
 
 def mix(Array x, Array target, int64_t classes, Array state, Array settings):
-    """(y, t): images mixed with the ones before them, and their targets as probabilities [b, classes]; targets are labels,
-    or float32 [b, classes]. The settings are those of nncore.data.augment, which checks them."""
+    """(y, t): images mixed with the ones before them, and their targets as probabilities [b, classes]; targets are
+    labels, or float32 [b, classes]. The settings are those of nncore.data.augment, which checks them."""
     cdef nn_view images, v
     cdef nn_call c
     image_view(&images, x, "mix")
@@ -609,10 +609,10 @@ def mix(Array x, Array target, int64_t classes, Array state, Array settings):
     need_settings(settings, 4, "mix")
     if target.v.dtype != NN_I64:
         need_float(target, "mix")
-    if (target.v.nd != (1 if target.v.dtype == NN_I64 else 2) or target.v.n[0] != x.v.n[0] or classes < 1 or classes >> 31
-            or (target.v.nd == 2 and target.v.n[1] != classes)):
-        raise ValueError(f"mix: targets {target.dtype} {target.shape} are neither labels nor probabilities of {classes} classes "
-                         f"for images {x.shape}")
+    if (target.v.nd != (1 if target.v.dtype == NN_I64 else 2) or target.v.n[0] != x.v.n[0] or classes < 1
+            or classes >> 31 or (target.v.nd == 2 and target.v.n[1] != classes)):
+        raise ValueError(f"mix: targets {target.dtype} {target.shape} are neither labels nor probabilities of "
+                         f"{classes} classes for images {x.shape}")
     v.nd = 2
     v.dtype = NN_F32
     v.buf = 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nncore
@@ -43,12 +44,23 @@ def test_the_example_runs_as_it_stands(tmp_path):
 
 
 def test_the_compiled_step_runs_as_it_stands():
-    before, step = blocks(README, "python")
+    before, step = blocks(README, "python")[:2]
     names = {}
     exec(before[:before.index("for epoch")], names)
     exec(step, names)
     losses = [names["train_step"](*batch).item() for batch in names["batches"]]
     assert losses[-1] < losses[0] and len(names["train_step"].programs) == 1
+
+
+def test_the_images_run_as_they_stand(monkeypatch):
+    rng = np.random.default_rng(0)
+    parts = [nncore.data.Samples(rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 10)
+             for n in (200, 50)]
+    monkeypatch.setattr(nncore.data, "cifar10", lambda: nncore.data.TrainTest(*parts))
+    names = {}
+    exec(blocks(README, "python")[2], names)
+    assert [batch.inputs.shape for batch in names["batches"]] == [(128, 32, 32, 3), (72, 32, 32, 3)]
+    assert abs(next(iter(names["tests"])).inputs.numpy().mean() - 0.104) < 0.02  # that of (0.5 - mean) / std
 
 
 def test_figures_are_marked_once():
@@ -166,7 +178,8 @@ MODULES = {"__init__": nncore, "_core": nncore._core, "autograd": nncore.autogra
            "compiled": sys.modules["nncore.compiled"], "data/__init__": nncore.data,
            "init": nncore.init, "losses": nncore.losses, "nn/__init__": nncore.nn, "ops/__init__": nncore.ops,
            "data/augment": nncore.data.augment, "optim/__init__": nncore.optim,
-           "optim/lr_scheduler": nncore.optim.lr_scheduler, "profiler": nncore.profiler, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
+           "optim/lr_scheduler": nncore.optim.lr_scheduler,
+           "profiler": nncore.profiler, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
            "train/__init__": nncore.train}
 NUMPY_NAMES = {"axis", "keepdims", "ddof"}  # also understood: see ops/names.py
 

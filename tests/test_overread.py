@@ -1,5 +1,5 @@
 """Ladder 3: inputs beside unreadable pages. Kernels may read 64 bytes behind the end of an input, and not one more, nor
-anything before its start; gather_rows, which reads memory that is not ours, must not even read those 64.
+anything before its start; gather_rows and augment, which read memory that is not ours, must not even read those 64.
 
 Guard bytes cannot see reads. Here every input of every case of cases.py ends 64 bytes before a page that must not be
 touched, then starts right behind one. A read too far ends the process: so it is another one, for each instruction set.
@@ -87,7 +87,25 @@ def run_gather_rows():
                     assert (y == x[[6, 0, 6, 3]]).all(), (y, x)
 
 
-@pytest.mark.parametrize("what", ["run_cases", "run_gather_rows"])
+def run_augment():
+    from nncore.data.augment import ColorJitter, Normalize, Plan, RandomCrop, RandomHorizontalFlip, streams
+    region = Region()
+    for dtype in ("u1", "f4"):
+        for shape in ((1, 1, 1), (3, 5, 1), (4, 7, 3), (2, 16, 3), (5, 33, 2), (2, 3, 17)):
+            print("augment", dtype, shape, flush=True)
+            x = np.arange(4 * np.prod(shape)).reshape(4, *shape).astype(dtype)
+            h, w, _ = shape
+            for at_end in (True, False):
+                images = _core.borrow(region.place(x, at_end, 0))
+                index, state = nncore.tensor([3, 0, 3, 1]).array, nncore.random.Generator(1).state
+                for steps in ([], [RandomHorizontalFlip(1)],
+                              [RandomCrop((h + 2, w + 1), 2), RandomHorizontalFlip(), Normalize(0, 1)],
+                              [RandomCrop((h, w), 1, "edge"), RandomHorizontalFlip()], [ColorJitter(0.1, 0.1)]):
+                    y = Plan(steps, shape, images.dtype).images(images, index, 0, 4, streams(state)).numpy()
+                    assert steps or (y == x[[3, 0, 3, 1]]).all()
+
+
+@pytest.mark.parametrize("what", ["run_cases", "run_gather_rows", "run_augment"])
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mprotect"), reason="no mprotect on this system")
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer watches these accesses itself")
 def test_reads_stay_within_bounds(isa, what):

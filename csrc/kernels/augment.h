@@ -1,8 +1,8 @@
 /* Kernels that change images: p rows of n floats one behind the other; scale, shift and weight are one such row. */
 
 /* y = gain y + offset, limited to 0 .. white; then times scale plus shift, unless these are null. NaN stays. */
-static void image_levels(float *y, float gain, float offset, float white, const float *scale, const float *shift, int64_t p,
-                         int64_t n)
+static void image_levels(float *y, float gain, float offset, float white, const float *scale, const float *shift,
+                         int64_t p, int64_t n)
 {
     for (int64_t r = 0; r < p; r++, y += n)
         for (int64_t i = 0; i < n; i += VL) {

@@ -12,5 +12,5 @@ from .loader import Batch, DataLoader
 from .scaling import Standardizer
 from .split import split, split_rows
 
-__all__ = ["Batch", "CIFAR10_CLASSES", "DataLoader", "FASHION_CLASSES", "Samples", "Standardizer", "TrainTest", "augment",
-           "cifar10", "digits", "fashion_mnist", "mnist", "split", "split_rows"]
+__all__ = ["Batch", "CIFAR10_CLASSES", "DataLoader", "FASHION_CLASSES", "Samples", "Standardizer", "TrainTest",
+           "augment", "cifar10", "digits", "fashion_mnist", "mnist", "split", "split_rows"]

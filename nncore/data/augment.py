@@ -2,12 +2,13 @@
 
     from nncore.data import DataLoader
     from nncore.data.augment import Normalize, RandomCrop, RandomHorizontalFlip
-    DataLoader(x, y, 128, shuffle=True, augment=[RandomCrop(32, padding=4), RandomHorizontalFlip(), Normalize(mean, std)])
+    steps = [RandomCrop(32, padding=4), RandomHorizontalFlip(), Normalize(mean, std)]
+    DataLoader(images, labels, batch_size=128, shuffle=True, augment=steps)
 
 The steps of a list are one pass in C from the data set's bytes to the floats of the batch (csrc/augment.c); Mixup and
-CutMix, which need two images each, are a second one (csrc/mix.c). Names, arguments and meaning are torchvision's, but for
-what the classes say. Images are [n, height, width, channels], or [n, height, width] with one channel; bytes, or floats
-between 0 and 1.
+CutMix, which need two images each, are a second one (csrc/mix.c). Names, arguments and meaning are torchvision's, but
+for what the classes say. Images are [n, height, width, channels], or [n, height, width] with one channel; bytes, or
+floats between 0 and 1.
 
 Chance is counter-based: what happens to an image is decided by the seed, the epoch and the image's place in the epoch,
 whatever the batch size and the number of threads; for Mixup and CutMix, by the place of the batch's first image.
@@ -21,8 +22,8 @@ from ..convert import to_array
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 
-__all__ = ["Augment", "CenterCrop", "ColorJitter", "CutMix", "Cutout", "Mixup", "Normalize", "RandomCrop", "RandomErasing",
-           "RandomHorizontalFlip", "RandomVerticalFlip"]
+__all__ = ["Augment", "CenterCrop", "ColorJitter", "CutMix", "Cutout", "Mixup", "Normalize", "RandomCrop",
+           "RandomErasing", "RandomHorizontalFlip", "RandomVerticalFlip"]
 
 PADDING = ("constant", "edge", "reflect", "symmetric")
 HOLES = 28  # an image's words of the random stream give no more
@@ -76,11 +77,11 @@ class CenterCrop(Step):
 
 
 class ColorJitter(Step):
-    """Brightness, then contrast, each by a random factor: a number x stands for max(0, 1 - x) to 1 + x, a pair for itself.
+    """Brightness, then contrast, each by a random factor: a number x is short for max(0, 1 - x) to 1 + x.
 
-    Brightness multiplies; contrast moves away from, or towards, the image's mean grey. Both limit pixels to 0 and white:
-    255 for bytes, 1 for floats. Grey is 0.2989 R + 0.587 G + 0.114 B, or the mean of any other number of channels.
-    torchvision's has the two in random order, and saturation and hue as well.
+    Brightness multiplies; contrast moves away from, or towards, the image's mean grey. Both limit pixels to 0 and
+    white: 255 for bytes, 1 for floats. Grey is 0.2989 R + 0.587 G + 0.114 B, or the mean of any other number of
+    channels. torchvision's has the two in random order, and saturation and hue as well.
     """
     rank = 1
 
@@ -98,14 +99,14 @@ class Normalize(Step):
     def __init__(self, mean, std):
         self.mean, self.std = (np.asarray(a, np.float64) for a in (mean, std))
         if self.mean.ndim > 1 or self.std.ndim > 1 or not (np.isfinite(self.mean).all() and (self.std > 0).all()):
-            raise ValueError(f"Normalize: mean {mean!r} and std {std!r}: numbers, or one per channel, std above 0, expected")
+            raise ValueError(f"Normalize: mean {mean!r} and std {std!r}: numbers, or one per channel, std above 0")
 
 
 class Cutout(Step):
-    """Squares of `size` pixels (or height and width) around random pixels are set to `value`, as far as they lie in the image.
+    """Squares of `size` pixels (or height and width) around random pixels are set to `value`.
 
-    DeVries and Taylor (2017). value: a number, or one per channel, after normalisation: 0 is then the mean. n_holes: 1
-    to 28. p: the probability that an image has holes.
+    DeVries and Taylor (2017). They may reach beyond the image. value: a number, or one per channel, after
+    normalisation: 0 is then the mean. n_holes: 1 to 28. p: the probability that an image has holes.
     """
     rank = 3
 
@@ -116,10 +117,10 @@ class Cutout(Step):
 
 
 class RandomErasing(Step):
-    """With probability p, a random rectangle within the image is set to `value`. Zhong, Zheng, Kang, Li and Yang (2017).
+    """With probability p, a random rectangle within the image is set to `value`.
 
-    scale: its share of the area, least and most. ratio: height / width, least and most. Ten tries are made to find one
-    that is smaller than the image both ways. value: as in Cutout.
+    Zhong, Zheng, Kang, Li and Yang (2017). scale: its share of the area, least and most. ratio: height / width, least
+    and most. Ten tries are made to find one that is smaller than the image both ways. value: as in Cutout.
     """
     rank = 3
 
@@ -142,11 +143,11 @@ class _Mix(Step):
 
 
 class Mixup(_Mix):
-    """With probability p, all images of a batch become share * image + (1 - share) * the image before; so do the targets.
+    """With probability p, all images of a batch become share * image + (1 - share) * the image before.
 
     Zhang, Cisse, Dauphin and Lopez-Paz (2018). share: from Beta(alpha, alpha), one for the batch; the first image's
-    partner is the last. Targets become probabilities [b, classes], which cross_entropy takes. num_classes: of labels;
-    the loader counts them itself if it is None.
+    partner is the last. Targets become probabilities [b, classes] in the same way, which cross_entropy takes.
+    num_classes: of labels; the loader counts them itself if it is None.
     """
 
 
@@ -160,11 +161,11 @@ class CutMix(_Mix):
 
 
 class Augment:
-    """A list of steps as a function of batches: `images = augment(images)`, `images, targets = augment(images, targets)`.
+    """A list of steps as a function: `images = augment(images)`, `images, targets = augment(images, targets)`.
 
-    steps: crop and flips, ColorJitter, Normalize, Cutout or RandomErasing, Mixup and CutMix, in this order, each at most
-    once. seed: None for one that depends on nncore.manual_seed. Images and targets are arrays or tensors; what comes out
-    are tensors without a graph. Mixup and CutMix need targets: labels [b] with num_classes, or floats [b, k].
+    steps: crop and flips, ColorJitter, Normalize, Cutout or RandomErasing, Mixup and CutMix, in this order, each at
+    most once. seed: None for one that depends on nncore.manual_seed. Images and targets are arrays or tensors; what
+    comes out are tensors without a graph. Mixup and CutMix need targets: labels [b] with num_classes, or floats [b, k].
 
     Raises ValueError for steps in another order, and, when the images are known, for what does not fit them.
     """
@@ -202,7 +203,8 @@ class Plan:
     def __init__(self, steps, shape, dtype, scale=None, shift=None):
         self.steps = steps
         if len(shape) not in (2, 3) or 0 in shape:
-            raise ValueError(f"augment: images (n, height, width, channels) or (n, height, width) expected, got samples {shape}")
+            raise ValueError("augment: images (n, height, width, channels) or (n, height, width) expected, got samples "
+                             f"{shape}")
         height, width, channels = (*shape, 1)[:3]
         by_kind = {type(step): step for step in steps}
         get = by_kind.get
@@ -217,15 +219,17 @@ class Plan:
             *((1, 1, 1, 1) if jitter is None else jitter.brightness + jitter.contrast), white, *_erasing(erased)]
         self.settings = _doubles(settings + [0.0] * (18 - len(settings)))
         scale, shift = _affine(get(Normalize), white, scale, shift)
-        self.colours = _core.from_buffer(np.stack([_per_channel(*pair, channels, shape) for pair in (
-            ("fill", getattr(crop, "fill", 0)), ("scale", scale), ("shift", shift), ("value", getattr(erased, "value", 0)))]))
+        colours = dict(fill=getattr(crop, "fill", 0), scale=scale, shift=shift, value=getattr(erased, "value", 0))
+        self.colours = _core.from_buffer(np.stack([_per_channel(*item, channels, shape) for item in colours.items()]))
         mixup, cutmix = get(Mixup), get(CutMix)
         self.mixing = [step for step in (mixup, cutmix) if step] or None
-        self.mix_settings = _doubles([x for step in (mixup, cutmix) for x in ((step.p, step.alpha) if step else (0, 1))])
+        self.mix_settings = _doubles([x for step in (mixup, cutmix)
+                                      for x in ((step.p, step.alpha) if step else (0, 1))])
 
     def images(self, x, order, start, count, streams):
         """The images order[start : start + count] of x, changed, as a tensor."""
-        return _core.make_tensor(_core.augment(x, order, start, count, streams[0], *self.window, self.settings, self.colours))
+        return _core.make_tensor(_core.augment(x, order, start, count, streams[0], *self.window, self.settings,
+                                               self.colours))
 
     def mixed(self, x, target, classes, streams):
         """(images, targets) after Mixup and CutMix: two tensors from a tensor and an Array."""
@@ -249,7 +253,7 @@ class Plan:
 
 
 def streams(state):
-    """Two streams of random numbers, for images and for mixtures: a call of the generator each. Position in them: images."""
+    """Two streams of random numbers, for images and for mixtures: a call of the generator each, and images so far."""
     words = state.numpy()
     both = []
     for _ in range(2):
@@ -320,13 +324,15 @@ def _window(crop, steps, shape, height, width):
     left, top, right, bottom = (crop.padding * (4 // len(crop.padding)))
     down, across = height + top + bottom - p + 1, width + left + right - q + 1
     if down < 1 or across < 1:
-        raise ValueError(f"RandomCrop: a window of {p} x {q} pixels does not fit images {shape} with padding {crop.padding}")
+        raise ValueError(f"RandomCrop: a window of {p} x {q} pixels does not fit images {shape} with padding "
+                         f"{crop.padding}")
     room = {"reflect": 1, "symmetric": 0}.get(crop.padding_mode)
     if room is not None and (max(top, bottom) > height - room or max(left, right) > width - room):
         raise ValueError(f"RandomCrop: padding {crop.padding} is more than images {shape} have to {crop.padding_mode}")
     flips = [type(step) for step in steps[:steps.index(crop)]]
     if (RandomHorizontalFlip in flips and left != right) or (RandomVerticalFlip in flips and top != bottom):
-        raise ValueError(f"RandomCrop: with padding {crop.padding} that differs from side to side, flips must come after it")
+        raise ValueError(f"RandomCrop: with padding {crop.padding} that differs from side to side, flips must come "
+                         "after it")
     return top, left, down, across, PADDING.index(crop.padding_mode)
 
 
@@ -351,7 +357,8 @@ def _per_channel(name, value, channels, shape):
     if value.ndim and value.shape[-1] == value.size and value.size in (1, channels):
         value = value.reshape(-1)
     if value.shape not in ((), (1,), (channels,)):
-        raise ValueError(f"augment: {name} of shape {value.shape} is neither one number nor one for each channel of images {shape}")
+        raise ValueError(f"augment: {name} of shape {value.shape} is neither one number nor one for each channel of "
+                         f"images {shape}")
     return np.broadcast_to(value, channels).astype(np.float32)
 
 

@@ -6,8 +6,8 @@ import numpy.typing as npt
 
 from nncore.tensor import Tensor, TensorLike
 
-__all__ = ["Augment", "CenterCrop", "ColorJitter", "CutMix", "Cutout", "Mixup", "Normalize", "RandomCrop", "RandomErasing",
-           "RandomHorizontalFlip", "RandomVerticalFlip"]
+__all__ = ["Augment", "CenterCrop", "ColorJitter", "CutMix", "Cutout", "Mixup", "Normalize", "RandomCrop",
+           "RandomErasing", "RandomHorizontalFlip", "RandomVerticalFlip"]
 
 Colour = float | Sequence[float] | npt.NDArray[np.floating]
 Size = int | tuple[int, int]
@@ -60,7 +60,9 @@ class RandomErasing(Step):
     scale: Limits
     ratio: Limits
     value: Colour
-    def __init__(self, p: float = 0.5, scale: Limits = (0.02, 0.33), ratio: Limits = (0.3, 3.3), value: Colour = 0) -> None: ...
+    def __init__(
+        self, p: float = 0.5, scale: Limits = (0.02, 0.33), ratio: Limits = (0.3, 3.3), value: Colour = 0
+    ) -> None: ...
 
 class _Mix(Step):
     alpha: float

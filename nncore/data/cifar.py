@@ -1,4 +1,4 @@
-"""CIFAR-10 in its published binary format: records of 3073 bytes, a label and the red, green and blue plane of an image."""
+"""CIFAR-10 in its published binary format: records of 3073 bytes, a label, then red, green and blue planes."""
 import os
 import re
 
@@ -22,10 +22,11 @@ RECORD = 3073
 def cifar10(directory=None, download=True, subset=False):
     """CIFAR-10: 50000 + 10000 photographs of 32 x 32 points in ten classes (Krizhevsky, 2009).
 
-    Returns TrainTest: inputs uint8 (50000, 32, 32, 3) and (10000, 32, 32, 3), red, green, blue; targets int64, 0 to 9, whose
-    names are CIFAR10_CLASSES. Reads data_batch_1.bin to data_batch_5.bin and test_batch.bin, or with .gz or .xz behind
-    their names, from `directory` or its sub-folder `cifar10` or `cifar-10-batches-bin`; or cifar-10-binary.tar.gz as it
-    is. Without a directory: from $NNCORE_DATA or the cache, and downloaded to there, as `mnist` does it.
+    Returns TrainTest: inputs uint8 (50000, 32, 32, 3) and (10000, 32, 32, 3), red, green, blue; targets int64, 0 to 9,
+    whose names are CIFAR10_CLASSES. Reads data_batch_1.bin to data_batch_5.bin and test_batch.bin, or with .gz or .xz
+    behind their names, from `directory` or its sub-folder `cifar10` or `cifar-10-batches-bin`; or
+    cifar-10-binary.tar.gz as it is. Without a directory: from $NNCORE_DATA or the cache, and downloaded to there, as
+    `mnist` does it.
 
     subset: take what there is: at least one of the five batches, and test_batch, or the first N images of it in a file
     named test_batch_firstN.bin. len(train.inputs) and len(test.inputs) say how many images these are. Without it a part
@@ -47,8 +48,8 @@ def cifar10(directory=None, download=True, subset=False):
     if missing and archive is not None:
         return _read_archive(archive)
     if missing and not (subset and enough):
-        raise FileNotFoundError(f"CIFAR-10: not in {root}: {', '.join(name + '.bin' for name in missing)}. Put the files, or "
-                                f"{ARCHIVE}, there or in {place}{_offer(found) if enough else ''}{problem}")
+        raise FileNotFoundError(f"CIFAR-10: not in {root}: {', '.join(name + '.bin' for name in missing)}. Put the "
+                                f"files, or {ARCHIVE}, there or in {place}{_offer(found) if enough else ''}{problem}")
     names = [name for name in TRAIN if name in found]
     train, test = _room(BATCH * len(names)), TEST if TEST in found else max(
         (name for name in found if name.startswith(TEST)), key=_announced)

@@ -37,9 +37,9 @@ class DataLoader:
         without copying them.
     scale, shift: the inputs become x * scale + shift in float32: numbers, or arrays in the shape of a sample.
     transform: a `Standardizer`, applied like scale and shift; or any function of the batch's inputs.
-    augment: a list of steps from `nncore.data.augment`, such as RandomCrop, that change images [n, height, width(, channels)]
-        at random, in the pass that gathers and scales them. What happens to an image depends on `seed`, the epoch and
-        its place in the epoch. With Mixup or CutMix the targets become probabilities, float32 [b, classes].
+    augment: a list of steps from `nncore.data.augment`, such as RandomCrop, that change images [n, height, width(,
+        channels)] at random, in the pass that gathers and scales them. What happens to an image depends on `seed`, the
+        epoch and its place in the epoch. With Mixup or CutMix the targets become probabilities, float32 [b, classes].
 
     len(loader) is the number of batches. Raises TypeError for data that are not real numbers, ValueError for lengths
     that differ, for no samples, a batch size below 1, a scale or steps that do not fit.

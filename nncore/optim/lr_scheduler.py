@@ -6,16 +6,17 @@
         ...
         scheduler.step()
 
-A scheduler sets the learning rates of the optimizer's groups, from the rates they had when their first scheduler was made
-(group["initial_lr"]) and the number of calls of `step` since: outside of a compiled step, which sees the new rate when it is replayed. Each rate is computed from
-the formula anew, where PyTorch multiplies the one before: equal but for roundings that add up there. So it is always the
-scheduler's own rate; for one schedule after another there is SequentialLR.
+A scheduler sets the learning rates of the optimizer's groups, from the rates they had when their first scheduler was
+made (group["initial_lr"]) and the number of calls of `step` since: outside of a compiled step, which sees the new rate
+when it is replayed. Each rate is computed from the formula anew, where PyTorch multiplies the one before: equal but for
+roundings that add up there. So it is always the scheduler's own rate; for one schedule after another there is
+SequentialLR.
 """
 import math
 from bisect import bisect_right
 
-__all__ = ["LRScheduler", "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR", "LambdaLR", "OneCycleLR",
-           "SequentialLR", "ReduceLROnPlateau"]
+__all__ = ["LRScheduler", "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR", "LambdaLR",
+           "OneCycleLR", "SequentialLR", "ReduceLROnPlateau"]
 
 
 class LRScheduler:
@@ -33,7 +34,7 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
-                raise KeyError(f"{type(self).__name__}: last_epoch = {last_epoch}, and group {i} has no initial_lr to go on from")
+                raise KeyError(f"{type(self).__name__}: last_epoch = {last_epoch}, and group {i} has no initial_lr")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self.step()
@@ -66,7 +67,8 @@ class LRScheduler:
         the state of something else."""
         expected = self.state_dict()
         if set(state_dict) != set(expected):
-            raise ValueError(f"{type(self).__name__}.load_state_dict: {sorted(set(state_dict) ^ set(expected))} do not fit")
+            wrong = sorted(set(state_dict) ^ set(expected))
+            raise ValueError(f"{type(self).__name__}.load_state_dict: {wrong} do not fit")
         vars(self).update(state_dict)
 
     def __repr__(self):
@@ -124,12 +126,13 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """lr = base factor; the factor goes from start_factor to end_factor in total_iters equal steps: a warm-up, usually."""
+    """lr = base factor; the factor goes from start_factor to end_factor in total_iters equal steps: a warm-up."""
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ValueError(f"LinearLR: start_factor {start_factor} and end_factor {end_factor} must lie within 0 and 1")
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, _count(self, "total_iters", total_iters)
+            raise ValueError(f"LinearLR: start_factor {start_factor} and end_factor {end_factor} not within 0 and 1")
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = _count(self, "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def rates(self, epoch):
@@ -155,13 +158,13 @@ class LambdaLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """Up from max_lr / div_factor to max_lr and down to max_lr / (div_factor final_div_factor), once. Smith and Topin (2018).
+    """Up from max_lr / div_factor to max_lr and down to max_lr / (div_factor final_div_factor), once.
 
-    For every batch a step. total_steps: how many there will be, or epochs and steps_per_epoch, whose product it is.
-    pct_start: the share of the steps that goes up. anneal_strategy: "cos" or "linear". cycle_momentum: the momentum of
-    SGD and RMSprop, or Adam's first beta, goes from max_momentum to base_momentum and back. three_phase: down to where it
-    began as fast as it went up, then to the end. max_lr, base_momentum, max_momentum: a number, or one for each group.
-    Raises ValueError for a step after the last one.
+    Smith and Topin (2018). For every batch a step. total_steps: how many there will be, or epochs and steps_per_epoch,
+    whose product it is. pct_start: the share of the steps that goes up. anneal_strategy: "cos" or "linear".
+    cycle_momentum: the momentum of SGD and RMSprop, or Adam's first beta, goes from max_momentum to base_momentum and
+    back. three_phase: down to where it began as fast as it went up, then to the end. max_lr, base_momentum,
+    max_momentum: a number, or one for each group. Raises ValueError for a step after the last one.
     """
 
     def __init__(self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3,
@@ -170,7 +173,7 @@ class OneCycleLR(LRScheduler):
         groups = _groups(self, optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError("OneCycleLR: total_steps, or epochs and steps_per_epoch, must say how long the cycle is")
+                raise ValueError("OneCycleLR: total_steps, or epochs and steps_per_epoch, must say how long it is")
             total_steps = _count(self, "epochs", epochs) * _count(self, "steps_per_epoch", steps_per_epoch)
         self.total_steps = _count(self, "total_steps", total_steps)
         if not 0 <= pct_start <= 1:
@@ -229,7 +232,7 @@ class OneCycleLR(LRScheduler):
 
 
 class SequentialLR(LRScheduler):
-    """One scheduler after another: the first until milestones[0] steps are done, the second from there on, and so forth.
+    """One scheduler after another: the first until milestones[0] steps are done, then the second, and so forth.
 
     Each counts its own steps from 0 and starts from the optimizer's rates at its beginning. No ReduceLROnPlateau.
     """
@@ -237,7 +240,8 @@ class SequentialLR(LRScheduler):
     def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
         self._schedulers, self._milestones = list(schedulers), list(milestones)
         if len(self._schedulers) < 1 or len(self._milestones) != len(self._schedulers) - 1:
-            raise ValueError(f"SequentialLR: {len(self._schedulers)} schedulers need one milestone less, not {self._milestones}")
+            raise ValueError(f"SequentialLR: {len(self._schedulers)} schedulers need one milestone less, not "
+                             f"{self._milestones}")
         if any(b <= a for a, b in zip([0, *self._milestones], self._milestones)):
             raise ValueError(f"SequentialLR: milestones {self._milestones} must rise from above 0")
         for scheduler in self._schedulers:
@@ -258,7 +262,7 @@ class SequentialLR(LRScheduler):
     def load_state_dict(self, state_dict):
         state, saved = dict(state_dict), state_dict.get("_schedulers", ())
         if len(saved) != len(self._schedulers):
-            raise ValueError(f"SequentialLR.load_state_dict: {len(saved)} schedulers do not fit {len(self._schedulers)}")
+            raise ValueError(f"SequentialLR.load_state_dict: {len(saved)} schedulers, {len(self._schedulers)} expected")
         super().load_state_dict({**state, "_schedulers": self._schedulers})
         for scheduler, part in zip(self._schedulers, saved):
             scheduler.load_state_dict(part)
@@ -278,10 +282,12 @@ class ReduceLROnPlateau:
         if not factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor = {factor} is not below 1")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"ReduceLROnPlateau: mode {mode!r} is 'min' or 'max', threshold_mode {threshold_mode!r} 'rel' or 'abs'")
+            raise ValueError(f"ReduceLROnPlateau: mode {mode!r} is not 'min' or 'max', or threshold_mode "
+                             f"{threshold_mode!r} not 'rel' or 'abs'")
         self.optimizer = optimizer
         self.mode, self.factor, self.patience, self.cooldown, self.eps = mode, factor, patience, cooldown, eps
-        self.threshold, self.threshold_mode, self.min_lrs = threshold, threshold_mode, _for_each(self, "min_lr", min_lr, groups)
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.min_lrs = _for_each(self, "min_lr", min_lr, groups)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
 

@@ -3,8 +3,8 @@ from typing import Any, Literal, SupportsFloat
 
 from nncore.optim import Optimizer
 
-__all__ = ["LRScheduler", "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR", "LambdaLR", "OneCycleLR",
-           "SequentialLR", "ReduceLROnPlateau"]
+__all__ = ["LRScheduler", "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR", "LambdaLR",
+           "OneCycleLR", "SequentialLR", "ReduceLROnPlateau"]
 
 class LRScheduler:
     optimizer: Optimizer
@@ -26,7 +26,9 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     milestones: list[int]
     gamma: float
-    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1) -> None: ...
+    def __init__(
+        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None: ...
 
 class ExponentialLR(LRScheduler):
     gamma: float
@@ -42,13 +44,14 @@ class LinearLR(LRScheduler):
     end_factor: float
     total_iters: int
     def __init__(
-        self, optimizer: Optimizer, start_factor: float = 0.3333333333333333, end_factor: float = 1.0, total_iters: int = 5,
-        last_epoch: int = -1
+        self, optimizer: Optimizer, start_factor: float = 0.3333333333333333, end_factor: float = 1.0,
+        total_iters: int = 5, last_epoch: int = -1
     ) -> None: ...
 
 class LambdaLR(LRScheduler):
     def __init__(
-        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int = -1
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1
     ) -> None: ...
 
 class OneCycleLR(LRScheduler):
@@ -56,11 +59,12 @@ class OneCycleLR(LRScheduler):
     anneal_strategy: str
     cycle_momentum: bool
     def __init__(
-        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None, epochs: int | None = None,
-        steps_per_epoch: int | None = None, pct_start: float = 0.3, anneal_strategy: Literal["cos", "linear"] = "cos",
-        cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
-        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
-        three_phase: bool = False, last_epoch: int = -1
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos", cycle_momentum: bool = True,
+        base_momentum: float | Sequence[float] = 0.85, max_momentum: float | Sequence[float] = 0.95,
+        div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False,
+        last_epoch: int = -1
     ) -> None: ...
 
 class SequentialLR(LRScheduler):

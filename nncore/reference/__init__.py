@@ -1,8 +1,8 @@
 """The judge: what every op means, in pure Python loops over floats. Nothing of the engine is used here.
 
 In reading order: scalar.py (numbers that can be differentiated), array.py (shapes), then one file per family of ops:
-elementwise.py, reduce.py, move.py, matmul.py, conv.py, softmax.py, norm.py, loss.py, random.py; optim.py stands apart. Run a function
-with floats for its value, or through `gradients` for its value and its gradients.
+elementwise.py, reduce.py, move.py, matmul.py, conv.py, softmax.py, norm.py, loss.py, random.py; optim.py and augment.py
+stand apart. Run a function with floats for its value, or through `gradients` for its value and its gradients.
 """
 from nncore.reference import conv, elementwise, loss, matmul, move, norm, random, reduce, softmax
 from nncore.reference.array import Array, array, gradients

@@ -1,5 +1,5 @@
-"""What happens to an image, step by step on nested lists x[row][column][channel], from the 64 words that random.py gives for
-it: words[64 i : 64 i + 64] of a stream for image i of that stream.
+"""What happens to an image, step by step on nested lists x[row][column][channel], from the 64 words that random.py
+gives for it: words[64 i : 64 i + 64] of a stream for image i of that stream.
 """
 import math
 
@@ -70,9 +70,10 @@ def boxes(words, height, width, cutout=None, erasing=None):
     return []
 
 
-def augment(x, words, flip=0.0, turn=0.0, size=None, padding=(0, 0, 0, 0), mode="constant", fill=(0,), brightness=(1, 1),
-            contrast=(1, 1), white=1.0, scale=(1,), shift=(0,), p_erase=0.0, cutout=None, erasing=None, value=(0,)):
-    """Crop of the padded image, flips, brightness, contrast, x scale + shift, erasing. Colours are one number per channel."""
+def augment(x, words, flip=0.0, turn=0.0, size=None, padding=(0, 0, 0, 0), mode="constant", fill=(0,),
+            brightness=(1, 1), contrast=(1, 1), white=1.0, scale=(1,), shift=(0,), p_erase=0.0, cutout=None,
+            erasing=None, value=(0,)):
+    """Crop of the padded image, flips, brightness, contrast, x scale + shift, erasing. Colours: one per channel."""
     x = padded(x, *padding, mode, fill)
     height, width = size or (len(x), len(x[0]))
     x = window(x, below(words[2], len(x) - height + 1), below(words[3], len(x[0]) - width + 1), height, width)
