@@ -262,7 +262,8 @@ class SequentialLR(LRScheduler):
     def load_state_dict(self, state_dict):
         state, saved = dict(state_dict), state_dict.get("_schedulers", ())
         if len(saved) != len(self._schedulers):
-            raise ValueError(f"SequentialLR.load_state_dict: {len(saved)} schedulers, {len(self._schedulers)} expected")
+            raise ValueError(f"SequentialLR.load_state_dict: {len(saved)} schedulers do not fit "
+                             f"{len(self._schedulers)}")
         super().load_state_dict({**state, "_schedulers": self._schedulers})
         for scheduler, part in zip(self._schedulers, saved):
             scheduler.load_state_dict(part)
