@@ -1,7 +1,7 @@
 """nncore: neural networks on the CPU, compiled, small, quick to start.
 
 Tensors and operations are here; layers in nncore.nn, optimizers in nncore.optim, losses as functions in nncore.losses,
-data in nncore.data, initialisers in nncore.init.
+data in nncore.data, networks of the literature in nncore.models, initialisers in nncore.init.
 """
 import os as _os
 
@@ -38,8 +38,8 @@ from .tensor import tensor  # noqa: E402  the function, not the module
 
 
 def __getattr__(name):
-    """nncore.data and nncore.train are imported when they are first used."""
-    if name in ("data", "train"):
+    """nncore.data, nncore.models and nncore.train are imported when they are first used."""
+    if name in ("data", "models", "train"):
         from importlib import import_module
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

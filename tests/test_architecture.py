@@ -21,6 +21,7 @@ FLOORS = [
     {"ops"},
     {"tensor", "losses", "init"},
     {"compiled", "data", "nn", "optim"},
+    {"models"},
     {"__init__"},
     {"train", "io", "distributed", "sklearn", "onnx"},  # written on the public names, as a user would
     {"__main__"},
