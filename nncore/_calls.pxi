@@ -631,6 +631,93 @@ def mix(Array x, Array target, int64_t classes, Array state, Array settings):
     return y, t
 
 
+# ---- pooling and upsampling ------------------------------------------------------------------------------------------
+
+RESAMPLE = {"average": NN_AVERAGE, "average inside": NN_AVERAGE_INSIDE, "adaptive": NN_ADAPTIVE, "nearest": NN_NEAREST,
+            "linear": NN_LINEAR, "linear corners": NN_LINEAR_CORNERS}
+
+
+# x as images: all axes but the last three are one.
+cdef inline int image_operand(nn_call *c, Array x) except -1:
+    cdef nn_view *v = &c.v[c.nv]
+    cdef int64_t b = extent(&x.v, 0, x.v.nd - 3)
+    operand3(c, x, b, x.v.n[x.v.nd - 3], x.v.n[x.v.nd - 2])
+    v.nd = 4
+    v.n[3] = x.v.n[x.v.nd - 1]
+    return 0
+
+
+# Images of the same number and channels as x, of another height and width.
+cdef Array images_like(Array x, int64_t h, int64_t w, int dtype):
+    cdef nn_view v = x.v
+    if (h | w) >> 31:
+        raise MemoryError(f"an image of {h} x {w} pixels: at most 2147483647 on a side")
+    v.n[v.nd - 3] = <int32_t>h
+    v.n[v.nd - 2] = <int32_t>w
+    v.dtype = <uint8_t>dtype
+    return allocate(&v)
+
+
+cdef inline int64_t packed(tuple pair) except? -1:
+    cdef int32_t rows = pair[0], columns = pair[1]
+    return <int64_t><uint32_t>rows | <int64_t>columns << 32
+
+
+def max_pool(Array x, tuple size, tuple kernel, tuple stride, tuple padding, tuple dilation, bint wide):
+    """(y, where) of images x[..., h, w, c] for outputs of `size`: see csrc/ops.inc. A kernel of (0, 0): adaptive windows."""
+    need_float(x, "max_pool")
+    cdef Array y = images_like(x, size[0], size[1], NN_F32)
+    cdef Array where = images_like(x, size[0], size[1], NN_I64 if wide else NN_U8)
+    cdef nn_call c
+    begin(&c, NN_OP_max_pool, 2)
+    image_operand(&c, y)
+    image_operand(&c, where)
+    image_operand(&c, x)
+    c.a.i[0] = packed(kernel)
+    c.a.i[1] = packed(stride)
+    c.a.i[2] = packed(padding)
+    c.a.i[3] = packed(dilation)
+    run(&c, nn_count(&x.v))
+    return y, where
+
+
+def max_pool_grad(Array dy, Array where, tuple size, tuple kernel, tuple stride, tuple padding, tuple dilation):
+    """dx, of `size`, from where the maxima were."""
+    cdef Array dx = images_like(dy, size[0], size[1], NN_F32)
+    cdef nn_call c
+    begin(&c, NN_OP_max_pool_grad, 1)
+    image_operand(&c, dx)
+    image_operand(&c, dy)
+    image_operand(&c, where)
+    c.a.i[0] = packed(kernel)
+    c.a.i[1] = packed(stride)
+    c.a.i[2] = packed(padding)
+    c.a.i[3] = packed(dilation)
+    run(&c, nn_count(&dx.v))
+    return dx
+
+
+def resample(Array x, tuple size, int kind, object how=None, int divisor=0, bint back=False):
+    """Images of `size` from those of x, or from a gradient, back to the size of x. kind is one of RESAMPLE; how: (kernel,
+    stride, padding) of windows, or the two steps of nearest and linear."""
+    need_float(x, "resample")
+    cdef Array y = images_like(x, size[0], size[1], NN_F32)
+    cdef nn_call c
+    begin(&c, NN_OP_resample_grad if back else NN_OP_resample, 1)
+    image_operand(&c, y)
+    image_operand(&c, x)
+    c.a.i[0] = packed((kind, divisor))
+    if kind == NN_AVERAGE or kind == NN_AVERAGE_INSIDE:
+        c.a.i[1] = packed(how[0])
+        c.a.i[2] = packed(how[1])
+        c.a.i[3] = packed(how[2])
+    elif kind != NN_ADAPTIVE:
+        c.a.d[1] = how[0]
+        c.a.d[2] = how[1]
+    run(&c, nn_count(&x.v) + nn_count(&y.v))
+    return y
+
+
 # ---- products --------------------------------------------------------------------------------------------------------
 
 # to (+)= op(a) @ op(b), all axes but the last counting as rows.

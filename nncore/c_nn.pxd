@@ -22,6 +22,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED
     enum: NN_OK, NN_NOMEM, NN_BADINDEX
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
+    enum: NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS
     enum: NN_UNARIES, NN_BINARIES, NN_LOSSES, NN_OPS
     enum: NN_neg, NN_add, NN_mul, NN_eq
     enum: NN_OP_copy, NN_OP_fill, NN_OP_unary, NN_OP_unary_grad, NN_OP_binary, NN_OP_where, NN_OP_add_to
@@ -29,6 +30,8 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_gather_rows
     enum: NN_OP_augment, NN_OP_mix
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
+    enum: NN_OP_max_pool, NN_OP_max_pool_grad, NN_OP_resample, NN_OP_resample_grad
+    enum: NN_OP_gemm
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad
     enum: NN_OP_group_norm, NN_OP_group_norm_grad, NN_OP_running_stats

@@ -13,6 +13,9 @@
 #include "reduce.h"
 #include "gather.h"
 #include "augment.h"
+
+#include "pool.h"
+#include "resample.h"
 #include "softmax.h"
 #include "norm.h"
 #include "optim.h"

@@ -37,6 +37,13 @@ typedef struct {
     int64_t ignored;     /* the label of rows that do not count */
 } nn_entropy;
 
+/* A position along an axis that takes part in another one: where it lies, in elements; its number in the window. */
+typedef struct {
+    int64_t at;
+    int32_t tap;
+    float weight;
+} nn_tap;
+
 /* What all elements of an optimizer step share; sign is -1 to maximize. */
 typedef struct {
     float sign, decay, lr, momentum, gain; /* m = momentum m + gain g */

@@ -110,6 +110,29 @@ INLINE vf vless(vf x, vf y, vf a, vf b)
 #endif
 }
 INLINE vi visel(vi mask, vi a, vi b) { return (vi)vsel(mask, (vf)a, (vf)b); }
+/* x where a and b are equal, 0 elsewhere. */
+INLINE vf vwhere_equal(vi a, vi b, vf x)
+{
+#if VL == 16
+    return (vf)_mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b), (__m512)x);
+#else
+    return (vf)((a == b) & (vi)x);
+#endif
+}
+/* Where x > *best or x is NaN, x takes the place of *best and `here` that of *at. */
+INLINE void vkeep_max(vf *best, vi *at, vf x, vi here)
+{
+#if VL == 16
+    __mmask16 wins = _mm512_cmp_ps_mask((__m512)x, (__m512)*best, _CMP_GT_OQ) |
+                     _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q);
+    *best = (vf)_mm512_mask_mov_ps((__m512)*best, wins, (__m512)x);
+    *at = (vi)_mm512_mask_mov_epi32((__m512i)*at, wins, (__m512i)here);
+#else
+    vi wins = (x > *best) | (x != x);
+    *best = vsel(wins, x, *best);
+    *at = visel(wins, here, *at);
+#endif
+}
 /* The first n lanes of a, zero in the others. */
 INLINE vf vkeep(vf a, int64_t n) { return (vf)(vlanes(n) & (vi)a); }
 /* The first n lanes from memory, 0 <= n <= VL, the others from a. */
@@ -137,6 +160,41 @@ INLINE int vfirst(vi mask)
 }
 
 INLINE vf vabs(vf a) { return (vf)((vi)a & viset(0x7fffffff)); }
+/* Bytes as integers, and integers of 0 .. 255 as bytes: the first n, 0 <= n <= VL. */
+INLINE vi vload_bytes(const uint8_t *p)
+{
+#if VL == 16
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+#elif VL == 8
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+#else
+    uint8_t t[4];
+    memcpy(t, p, 4);
+    return (vi){t[0], t[1], t[2], t[3]};
+#endif
+}
+INLINE void vstore_bytes(uint8_t *p, vi a, int64_t n)
+{
+#if VL == 16
+    _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1), _mm512_cvtepi32_epi8((__m512i)a));
+#else
+#if VL == 8
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)a), _mm256_extracti128_si256((__m256i)a, 1));
+    __m128i packed = _mm_packus_epi16(words, words);
+    uint64_t bytes;
+#elif defined(__aarch64__)
+    uint16x4_t words = vmovn_u32((uint32x4_t)a);
+    uint8x8_t packed = vmovn_u16(vcombine_u16(words, words));
+    uint32_t bytes;
+#else
+    __m128i words = _mm_packs_epi32((__m128i)a, (__m128i)a), packed = _mm_packus_epi16(words, words);
+    uint32_t bytes;
+#endif
+    memcpy(&bytes, &packed, sizeof bytes);
+    if (n >= VL) memcpy(p, &bytes, sizeof bytes);
+    else for (int64_t i = 0; i < n; i++) p[i] = (uint8_t)(bytes >> 8 * i);
+#endif
+}
 /* |a| with the sign of b. */
 INLINE vf vcopysign(vf a, vf b)
 {
