@@ -27,6 +27,10 @@ static void resample_task(void *arg, int64_t t, int worker)
         const nn_tap *tap = a->rows.tap + a->rows.start[p];
         const float *x = a->x + u / a->p * a->h * a->w * a->n;
         float *y = a->y + u * a->q * a->n, factor = 1;
+        if (taps == 0) { /* the gradient of a row that no window sees */
+            nn_k->fill(y, 0, a->q * a->n);
+            continue;
+        }
         if (taps == 1) {
             x += tap->at;
             factor = tap->weight;
@@ -67,7 +71,7 @@ static int run(const nn_call *c, int back)
         nn_taps_free(&a.rows);
         return status;
     }
-    a.room_row = a.rows.most == 1 ? 0 : (a.w * a.n + NN_OVERREAD / 4 + 15) / 16 * 16;
+    a.room_row = a.rows.most <= 1 ? 0 : (a.w * a.n + NN_OVERREAD / 4 + 15) / 16 * 16;
     size_t bytes = (size_t)(a.room_row * nn_workers()) * sizeof(float);
     if (bytes && !(a.room = nn_alloc(bytes))) status = NN_NOMEM;
     if (!status) {

@@ -31,7 +31,6 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_augment, NN_OP_mix
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
     enum: NN_OP_max_pool, NN_OP_max_pool_grad, NN_OP_resample, NN_OP_resample_grad
-    enum: NN_OP_gemm
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad
     enum: NN_OP_group_norm, NN_OP_group_norm_grad, NN_OP_running_stats

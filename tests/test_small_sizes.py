@@ -67,7 +67,18 @@ CALLS |= {
                        if x.shape[d] or not index],
     "concat": lambda x: [ops.concat([x, x, x], d) for d in axes(x)] + ([ops.stack([x, x], 0)] if x.ndim < 5 else []),
     "split": lambda x: [y for d in axes(x) for y in ops.split(x, 2, d)],
-    "pad": lambda x: [ops.pad(x, [(i, 2 - i % 3) for i in range(x.ndim)], 7.0)],
+    "pad": lambda x: [ops.pad(x, [(i, 2 - i % 3) for i in range(x.ndim)], value=7.0),
+                      *(ops.pad(x, [(min(n - (mode == "reflect"), 1),) * 2 for n in x.shape], mode)
+                        for mode in ("reflect", "replicate", "circular") if x.size)],
+    "pooling 1d": lambda x: [f(x, k) for f in (ops.max_pool1d, ops.avg_pool1d) for k in (1, 2) if x.shape[-2] >= k] + [
+        f(x, o) for f in (ops.adaptive_avg_pool1d, ops.adaptive_max_pool1d) for o in (1, 2, 5)]
+    if x.ndim > 1 and x.shape[-2] else [],
+    "pooling 2d": lambda x: [f(x, k, padding=k // 2) for f in (ops.max_pool2d, ops.avg_pool2d) for k in (1, 2, 3)] + [
+        f(x, o) for f in (ops.adaptive_avg_pool2d, ops.adaptive_max_pool2d) for o in (1, (2, 5))]
+    if x.ndim > 2 and x.shape[-2] and x.shape[-3] else [],
+    "interpolate": lambda x: [ops.interpolate(x, o, mode=mode) for o in (1, 2, 7)
+                              for mode in ("nearest", "linear" if x.ndim == 3 else "bilinear")]
+    if x.ndim in (3, 4) and all(x.shape[1:-1]) else [],
     "matmul": lambda x: [x @ x.transpose(), x.transpose() @ x] if x.ndim > 1 else [x @ x] if x.ndim else [],
     "linear": lambda x: [ops.linear(x, matrix(x, o), b, f) for o in (0, 1, 17) for f in (None, "relu", "gelu")
                          for b in (None, nncore.ones(o, requires_grad=True))] if x.ndim else [],

@@ -4,7 +4,7 @@ from .._core import as_float, record
 from ..random import state_of
 from .elementwise import mul
 
-__all__ = ["dropout"]
+__all__ = ["dropout", "dropout1d", "dropout2d"]
 
 
 def dropout(x, p=0.5, training=True, generator=None):
@@ -27,3 +27,32 @@ def dropout(x, p=0.5, training=True, generator=None):
 def _dropout_grad(node, dy):
     key, p = node.saved
     node.give(0, _core.dropout_grad(dy, key, p))
+
+
+def dropout1d(x, p=0.5, training=True, generator=None):
+    """y[..., t, c] = x[..., t, c] / (1 - p), or 0 for all t with probability p (Tompson, Goroshin, Jain, LeCun and Bregler,
+    2015): whole channels, as neighbours in time are too much alike to be dropped alone. x itself when not training.
+
+    x: (..., time, channels). Raises ValueError for other shapes and for a p that is no probability.
+    """
+    return _channels(x, 1, p, training, generator)
+
+
+def dropout2d(x, p=0.5, training=True, generator=None):
+    """The same for images: y[..., h, w, c] is dropped for all h and w. x: (..., height, width, channels)."""
+    return _channels(x, 2, p, training, generator)
+
+
+def _channels(x, dims, p, training, generator):
+    """x times the dropout of ones, of which there is one for every channel of every image."""
+    x = as_float(x)
+    shape = x.array.shape
+    if len(shape) < dims + 1:
+        raise ValueError(f"dropout{dims}d: {'(..., time, channels)' if dims == 1 else '(..., height, width, channels)'} "
+                         f"expected, got shape {shape}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout{dims}d: p = {p} is no probability")
+    if not training or p == 0:
+        return x
+    ones = _core.full(shape[:-dims - 1] + (1,) * dims + shape[-1:], 1.0)
+    return mul(x, dropout(_core.make_tensor(ones), p, True, generator))

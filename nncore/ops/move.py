@@ -151,14 +151,27 @@ def split(x, split_size, dim=0):
     return tuple(slice_axis(x, dim, start, 1, size) for start, size in zip(starts, sizes))
 
 
-def pad(x, padding, value=0.0):
-    """x with a border of `value`. padding: (before, after) for the last axis, then for the one before it, ... as PyTorch's,
-    or a list of such pairs, one for every axis from the first, as NumPy's."""
+PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
+             "edge": "replicate", "wrap": "circular"}  # NumPy's names for two of them
+
+
+def pad(x, padding, mode="constant", value=0.0):
+    """x with a border. padding: (before, after) for the last axis, then for the one before it, ... as PyTorch's, or a list of
+    such pairs, one for every axis from the first, as NumPy's.
+
+    mode: what the border is made of. "constant": `value`; "reflect": x mirrored at its first and last position, which are
+    not repeated; "replicate" (or "edge"): those two; "circular" (or "wrap"): the other end of x.
+    Raises ValueError for negative padding, and for more than there is to mirror or to repeat.
+    """
     x = as_tensor(x)
     shape = x.array.shape
     pairs = _pairs(padding, shape)
     if any(before < 0 or after < 0 for before, after in pairs):
         raise ValueError(f"pad: negative padding {padding}")
+    if mode not in PAD_MODES:
+        raise ValueError(f"pad: mode is one of {', '.join(PAD_MODES)}, not {mode!r}")
+    if mode != "constant":
+        return _pad_from_x(x, pairs, PAD_MODES[mode])
     y = x.array
     for dim, (before, after) in enumerate(pairs):
         if before or after:
@@ -186,4 +199,28 @@ def _pad_grad(node, dy):
     for dim, (before, _) in enumerate(pairs):
         if dy.shape[dim] != shape[dim]:
             dy = _core.slice_axis(dy, dim, before, 1, shape[dim])
+    node.give(0, dy)
+
+
+def _pad_from_x(x, pairs, mode):
+    """A border made of elements of x: one axis after the other is taken by index."""
+    shape = x.array.shape
+    moved = [(dim, *pair, shape[dim]) for dim, pair in enumerate(pairs) if any(pair)]
+    for dim, before, after, n in moved:
+        if max(before, after) > (n - 1 if mode == "reflect" else n if mode == "circular" else 0 if n == 0 else 2**31):
+            raise ValueError(f"pad: {mode} padding {(before, after)} of axis {dim} needs more than shape {shape} has")
+    y, steps = x.array, []
+    for dim, before, after, n in moved:
+        at = np.arange(-before, n + after)
+        if mode == "reflect":
+            at = n - 1 - abs(n - 1 - abs(at))
+        at = _core.from_buffer(at % n if mode == "circular" else at.clip(0, n - 1))
+        steps.append((dim, at, y.shape))
+        y = _core.take(y, at, dim)
+    return record(y, _pad_from_x_grad, (x,), tuple(steps))
+
+
+def _pad_from_x_grad(node, dy):
+    for dim, at, shape in reversed(node.saved):
+        dy = _core.take_grad(dy, at, shape, dim)
     node.give(0, dy)

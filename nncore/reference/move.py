@@ -108,12 +108,20 @@ def split(x, sizes, axis=0):
     return pieces
 
 
-def pad(x, widths, value=0.0):
-    """x with `value` around it: widths[d] = (before, after) on axis d."""
+def pad(x, widths, mode="constant", value=0.0):
+    """x with a border: widths[d] = (before, after) on axis d. Beyond x lies `value`, its mirror image, its last element
+    over and over, or x again."""
     x = array(x)
 
+    def within(i, n):
+        if 0 <= i < n or mode == "constant":
+            return i
+        if mode == "reflect":  # there and back is 2 n - 2 steps
+            return (n - 1) - builtins.abs((n - 1) - i % (2 * n - 2))
+        return i % n if mode == "circular" else min(max(i, 0), n - 1)
+
     def element(*index):
-        source = tuple(i - before for i, (before, _) in zip(index, widths))
+        source = tuple(within(i - before, n) for i, (before, _), n in zip(index, widths, x.shape))
         return x[source] if all(0 <= i < n for i, n in zip(source, x.shape)) else value
     return build([n + before + after for n, (before, after) in zip(x.shape, widths)], element)
 

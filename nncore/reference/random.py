@@ -5,7 +5,7 @@ the number of the call. What follows draws from the words of one call: element e
 """
 import math
 
-from nncore.reference.array import Array, array
+from nncore.reference.array import Array, array, broadcast
 
 MASK = 2**32 - 1
 
@@ -53,3 +53,12 @@ def dropout(x, p, kept):
     """y[...] = x[...] / (1 - p) where kept[...], else 0. Srivastava et al. 2014."""
     x, kept = array(x), array(kept)
     return Array(x.shape, (a / (1 - p) if k else 0.0 for a, k in zip(x.flat, kept.flat)))
+
+
+def dropout_channels(x, p, kept):
+    """The same with one kept[b, 1, c] or kept[b, 1, 1, c] for a whole channel. Tompson et al. 2015."""
+    x = array(x)
+    return dropout(x, p, broadcast(kept, x.shape))
+
+
+dropout1d = dropout2d = dropout_channels
