@@ -9,12 +9,14 @@ from nncore.tensor import Tensor
 
 Shape = int | Sequence[int]
 Axes = int | Sequence[int] | None
+_Pair = tuple[int, int]
 Gradient = Callable[["Node", "Array"], object]
 
 DTYPES: Final[tuple[str, ...]]
 OPS: Final[tuple[str, ...]]
 UNARY: Final[dict[str, tuple[int, str, int]]]
 BINARY: Final[dict[str, int]]
+RESAMPLE: Final[dict[str, int]]
 LOSSES: Final[dict[str, int]]
 OPTIMIZERS: Final[dict[str, int]]
 NESTEROV: Final[int]
@@ -115,6 +117,16 @@ def slice_axis(x: Array, dim: int, start: int, step: int, count: int) -> Array: 
 def unslice(y: Array, x: Array, dim: int, start: int, step: int = 1, accumulate: bool = False) -> None: ...
 def take(x: Array, index: Array, dim: int = 0) -> Array: ...
 def take_grad(dy: Array, index: Array, shape: tuple[int, ...], axis: int) -> Array: ...
+def max_pool(
+    x: Array, size: _Pair, kernel: _Pair, stride: _Pair, padding: _Pair, dilation: _Pair, wide: bool
+) -> tuple[Array, Array]: ...
+def max_pool_grad(
+    dy: Array, where: Array, size: _Pair, kernel: _Pair, stride: _Pair, padding: _Pair, dilation: _Pair
+) -> Array: ...
+def resample(
+    x: Array, size: _Pair, kind: int, how: tuple[_Pair, ...] | tuple[float, float] | None = None, divisor: int = 0,
+    back: bool = False
+) -> Array: ...
 def gather_rows(
     x: Array, index: Array, start: int, count: int, scale: Array | None = None, shift: Array | None = None
 ) -> Array: ...

@@ -130,7 +130,9 @@ LOSSES = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "binary_cross_e
           "binary_cross_entropy_with_logits"}
 ZERO = {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "argmin"}
 ELSEWHERE = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice", "split",
-             "where", "dropout", "cross_entropy", "nll_loss", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+             "where", "dropout", "dropout1d", "dropout2d", "cross_entropy", "nll_loss",
+             "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+             *(f"{kind}_pool{d}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for d in (1, 2)), "interpolate",
              "batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"}  # in tests of their own below
 SMOOTH = sorted(set(REFERENCE) - ELSEWHERE - ZERO)
 
@@ -182,15 +184,38 @@ def test_gradient_matmul(shapes):
 @pytest.mark.parametrize("name, f", {
     "reshape": lambda x: R["reshape"](x, (4, -1)), "permute": lambda x: R["permute"](x, (2, 0, 1)),
     "transpose": lambda x: R["transpose"](x, 0, 2), "concat": lambda x: R["concat"]([x, x], 1),
-    "stack": lambda x: R["stack"]([x, x], -1), "pad": lambda x: R["pad"](x, [(1, 0), (0, 0), (2, 1)], 7.0),
+    "stack": lambda x: R["stack"]([x, x], -1), "pad": lambda x: R["pad"](x, [(1, 0), (0, 0), (2, 1)], value=7.0),
+    "pad reflect": lambda x: R["pad"](x, [(1, 0), (0, 2), (3, 1)], "reflect"),
+    "pad circular": lambda x: R["pad"](x, [(1, 0), (0, 2), (3, 1)], "circular"),
+    "pad replicate": lambda x: R["pad"](x, [(1, 0), (0, 2), (3, 1)], "replicate"),
     "take": lambda x: R["take"](x, [[0, 2], [-1, 2]], 1),
     "slice": lambda x: R["slice"](x, (slice(None), -1, slice(None, None, -2))),
     "split": lambda x: R["concat"](R["split"](x, 2, 1)[::-1], 1),
     "where": lambda x: R["where"]([[True], [False], [True]], x, R["mul"](x, x)),
     "dropout": lambda x: R["dropout"](x, 0.25, numbers(random.Random(1), (2, 3, 4), 0, 1)),
+    "dropout1d": lambda x: R["dropout1d"](x, 0.25, [[[0.0, 1.0, 0.0, 1.0]], [[1.0, 0.0, 1.0, 1.0]]]),
+    "max_pool1d": lambda x: R["max_pool1d"](x, 2, 1, 1, ceil_mode=True),
+    "avg_pool1d": lambda x: R["avg_pool1d"](x, 2, 1, 1, count_include_pad=False),
+    "adaptive_max_pool1d": lambda x: R["adaptive_max_pool1d"](x, 2),
+    "adaptive_avg_pool1d": lambda x: R["adaptive_avg_pool1d"](x, 2),
+    "nearest": lambda x: R["interpolate"](x, 5), "linear": lambda x: R["interpolate"](x, scale_factor=1.5, mode="linear"),
+    "corners": lambda x: R["interpolate"](x, 7, mode="linear", align_corners=True),
 }.items())
 def test_gradient_moves(name, f):
     check_gradients(f, [numbers(random.Random(name), (2, 3, 4), -2, 2)])
+
+
+@pytest.mark.parametrize("name, f", {
+    "dropout2d": lambda x: R["dropout2d"](x, 0.5, [[[[0.0, 1.0]]], [[[1.0, 1.0]]]]),
+    "max_pool2d": lambda x: R["max_pool2d"](x, (2, 3), (1, 2), (0, 1), (2, 1)),
+    "avg_pool2d": lambda x: R["avg_pool2d"](x, 2, padding=1, ceil_mode=True),
+    "adaptive_max_pool2d": lambda x: R["adaptive_max_pool2d"](x, (2, None)),
+    "adaptive_avg_pool2d": lambda x: R["adaptive_avg_pool2d"](x, (2, 3)),
+    "nearest": lambda x: R["interpolate"](x, scale_factor=1.7), "bilinear": lambda x: R["interpolate"](x, (5, 2), mode="bilinear"),
+    "corners": lambda x: R["interpolate"](x, (5, 9), mode="bilinear", align_corners=True),
+}.items())
+def test_gradient_of_images(name, f):
+    check_gradients(f, [numbers(random.Random(name), (2, 3, 4, 2), -2, 2)])
 
 
 def test_gradient_of_normalisation():
@@ -219,6 +244,25 @@ def test_normalisation_by_hand():
     assert R["instance_norm"](x, eps=0.0).tolist() == [[[-1, -1], [1, 1]]]
     assert R["group_norm"]([[[1.0, 1.0], [3.0, 3.0]]], 1, eps=0.0).tolist() == [[[-1, -1], [1, 1]]]
     assert reference_norm.running([[1.0], [3.0]], [1.0], [4.0], 0.5) == ([1.5], [3.0])
+
+
+@pytest.mark.parametrize("name, settings, w", [
+    ("conv2d", {"padding": 1, "stride": (1, 2), "activation": "tanh"}, (2, 3, 2, 2)), ("conv2d", {"groups": 2, "dilation": 2}, (2, 2, 1, 2)),
+    ("conv_transpose2d", {"stride": 2, "padding": 1, "output_padding": 1}, (3, 2, 1, 2)),
+    ("conv_transpose2d", {"groups": 2, "activation": "tanh"}, (2, 2, 1, 2)),
+])
+def test_gradient_of_convolutions(name, settings, w):
+    rng = random.Random(name)
+    x, weight = numbers(rng, (2, 3, 4, 2), -1, 1), numbers(rng, w, -1, 1)
+    bias = numbers(rng, (w[-1] if name == "conv2d" else w[-2] * settings.get("groups", 1),), -1, 1)
+    check_gradients(lambda *xwb: R[name](*xwb, **settings), [x, weight, bias], (0, 1, 2))
+
+
+def test_convolutions_by_hand():
+    assert R["conv1d"]([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]], [0.5]).tolist() == [[[21.5], [42.5]]]
+    assert R["conv1d"]([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]], padding=1, stride=2).tolist() == [[[10], [42]]]
+    assert R["conv_transpose1d"]([[[1.0], [2.0]]], [[[1.0]], [[10.0]]], stride=2).tolist() == [[[1], [10], [2], [20]]]
+    assert R["conv2d"]([[[[1.0, 2.0], [3.0, 4.0]]]], [[[[1.0, 1.0]], [[10.0, 1.0]]]], groups=2).tolist() == [[[[31, 6]]]]
 
 
 @pytest.mark.parametrize("weight", [None, [0.5, 2.0, 1.0]])
@@ -282,7 +326,7 @@ def test_values_known_exactly():
     assert R["stack"]([[1, 2], [3, 4]], 1).tolist() == [[1, 3], [2, 4]]
     assert [p.tolist() for p in R["split"]([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
     assert [p.tolist() for p in R["split"]([1, 2, 3], [1, 0, 2])] == [[1], [], [2, 3]]
-    assert R["pad"]([[1]], [(0, 1), (1, 0)], 9).tolist() == [[9, 1], [9, 9]]
+    assert R["pad"]([[1]], [(0, 1), (1, 0)], value=9).tolist() == [[9, 1], [9, 9]]
     assert R["take"]([10, 20, 30], [[0, -1], [1, 1]]).tolist() == [[10, 30], [20, 20]]
     assert R["slice"]([[1, 2, 3], [4, 5, 6]], (..., slice(None, None, -2))).tolist() == [[3, 1], [6, 4]]
     assert R["slice"]([1, 2, 3], (None, 1)).tolist() == [2] and R["slice"]([1, 2, 3], -1).tolist() == 3

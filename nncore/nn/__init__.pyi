@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy.typing as npt
 
 from nncore.losses import Reduction
-from nncore.ops import _Activation, _Sides, _Two
+from nncore.ops import _Activation, _Output, _Sides, _Sizes, _Two
 from nncore.tensor import Parameter as Parameter, Tensor, TensorLike
 
 _M = TypeVar("_M", bound=Module)
@@ -101,6 +101,74 @@ class Flatten(_Layer):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None: ...
 
 class Identity(_Layer): ...
+
+class Dropout1d(Dropout): ...
+class Dropout2d(Dropout): ...
+
+# ---- pooling, upsampling, padding
+
+class _MaxPool(_Layer):
+    kernel_size: _Sizes
+    stride: _Sizes
+    padding: _Sizes
+    dilation: _Sizes
+    ceil_mode: bool
+    def __init__(
+        self, kernel_size: _Sizes, stride: _Sizes | None = None, padding: _Sizes = 0, dilation: _Sizes = 1, *,
+        ceil_mode: bool = False
+    ) -> None: ...
+
+class MaxPool1d(_MaxPool): ...
+class MaxPool2d(_MaxPool): ...
+
+class AvgPool1d(_Layer):
+    kernel_size: _Sizes
+    stride: _Sizes
+    padding: _Sizes
+    ceil_mode: bool
+    count_include_pad: bool
+    def __init__(
+        self, kernel_size: _Sizes, stride: _Sizes | None = None, padding: _Sizes = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True
+    ) -> None: ...
+
+class AvgPool2d(AvgPool1d):
+    divisor_override: int | None
+    def __init__(
+        self, kernel_size: _Sizes, stride: _Sizes | None = None, padding: _Sizes = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None
+    ) -> None: ...
+
+class _Adaptive(_Layer):
+    output_size: _Output
+    def __init__(self, output_size: _Output) -> None: ...
+
+class AdaptiveMaxPool1d(_Adaptive): ...
+class AdaptiveMaxPool2d(_Adaptive): ...
+class AdaptiveAvgPool1d(_Adaptive): ...
+class AdaptiveAvgPool2d(_Adaptive): ...
+
+class Upsample(_Layer):
+    size: _Sizes | None
+    scale_factor: float | Sequence[float] | None
+    mode: Literal["nearest", "linear", "bilinear"]
+    align_corners: bool | None
+    def __init__(
+        self, size: _Sizes | None = None, scale_factor: float | Sequence[float] | None = None,
+        mode: Literal["nearest", "linear", "bilinear"] = "nearest", align_corners: bool | None = None
+    ) -> None: ...
+
+class _Pad(_Layer):
+    padding: tuple[int, ...]
+    def __init__(self, padding: _Sizes) -> None: ...
+
+class ZeroPad2d(_Pad): ...
+class ReflectionPad1d(_Pad): ...
+class ReflectionPad2d(_Pad): ...
+class ReplicationPad1d(_Pad): ...
+class ReplicationPad2d(_Pad): ...
+class CircularPad1d(_Pad): ...
+class CircularPad2d(_Pad): ...
 
 # ---- activations
 

@@ -57,7 +57,7 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
 def _factors(value, dims, name):
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
     try:
-        factors = tuple(map(float, values))
+        factors = tuple(1.0 * f for f in values)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: scale_factor {value!r} is no number") from None
     if len(factors) != dims or not all(0 < f < math.inf for f in factors):
