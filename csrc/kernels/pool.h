@@ -42,6 +42,7 @@ static void max_pool_row(float *y, void *where, const float *x, int wide, const 
         if (wide) max_pool_pixel(y, where, j * c, x, 1, row, nr, column, ns, c);
         else if (nr == 2 && ns == 2) max_pool_pixel(y, where, j * c, x, 0, row, 2, column, 2, c);
         else if (nr == 3 && ns == 3) max_pool_pixel(y, where, j * c, x, 0, row, 3, column, 3, c);
+        else if (nr == 1 && ns == 2) max_pool_pixel(y, where, j * c, x, 0, row, 1, column, 2, c);
         else max_pool_pixel(y, where, j * c, x, 0, row, nr, column, ns, c);
     }
 }
@@ -74,6 +75,7 @@ static void max_pool_grad_row(float *dx, const float *dy, const void *where, int
         else if (nr == 1 && ns == 2) max_pool_grad_pixel(to, dy, where, 0, row, 1, column, 2, c);
         else if (nr == 2 && ns == 1) max_pool_grad_pixel(to, dy, where, 0, row, 2, column, 1, c);
         else if (nr == 2 && ns == 2) max_pool_grad_pixel(to, dy, where, 0, row, 2, column, 2, c);
+        else if (nr == 3 && ns == 3) max_pool_grad_pixel(to, dy, where, 0, row, 3, column, 3, c);
         else max_pool_grad_pixel(to, dy, where, 0, row, nr, column, ns, c);
     }
 }

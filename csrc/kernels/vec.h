@@ -127,6 +127,10 @@ INLINE void vkeep_max(vf *best, vi *at, vf x, vi here)
                      _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q);
     *best = (vf)_mm512_mask_mov_ps((__m512)*best, wins, (__m512)x);
     *at = (vi)_mm512_mask_mov_epi32((__m512i)*at, wins, (__m512i)here);
+#elif VL == 8
+    __m256 wins = (__m256)((x > *best) | (x != x));
+    *best = (vf)_mm256_blendv_ps((__m256)*best, (__m256)x, wins);
+    *at = (vi)_mm256_blendv_epi8((__m256i)*at, (__m256i)here, (__m256i)wins);
 #else
     vi wins = (x > *best) | (x != x);
     *best = vsel(wins, x, *best);
@@ -168,9 +172,14 @@ INLINE vi vload_bytes(const uint8_t *p)
 #elif VL == 8
     return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 #else
-    uint8_t t[4];
-    memcpy(t, p, 4);
-    return (vi){t[0], t[1], t[2], t[3]};
+    int32_t bytes;
+    memcpy(&bytes, p, 4);
+#if defined(__aarch64__)
+    return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8((uint32_t)bytes))));
+#else
+    __m128i zero = _mm_setzero_si128();
+    return (vi)_mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero), zero);
+#endif
 #endif
 }
 INLINE void vstore_bytes(uint8_t *p, vi a, int64_t n)
