@@ -75,9 +75,10 @@ enum nn_loss {
     NN_LOSSES
 };
 enum nn_reduce { NN_SUM, NN_MEAN, NN_MAX, NN_MIN };
-/* What makes an output pixel of op resample: windows (AVERAGE_INSIDE counts no padding), shares of the input, neighbours.
- * NN_WINDOW is for drivers: a window without a divisor. */
-enum nn_resample { NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS, NN_WINDOW };
+/* What makes an output pixel of op resample: a window (its sum; its mean, AVERAGE_INSIDE without padding), a share of
+ * the input, neighbours, or itself within a border. */
+enum nn_resample { NN_WINDOW, NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS,
+                   NN_REFLECT, NN_REPLICATE, NN_CIRCULAR };
 
 extern const char *const nn_op_names[NN_OPS];
 extern const char *const nn_unary_names[NN_UNARIES];

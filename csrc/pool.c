@@ -1,6 +1,6 @@
 /* Max pooling of images [b,h,w,c]. Beside every maximum the number of its place in the window is kept, a byte where the
- * window has at most 256 places. The gradient of a pixel is gathered from the windows that it is in: each is written once,
- * by one task, whether windows overlap or not.
+ * window has at most 256 places. The gradient of a pixel is gathered from the windows that it is in: each is written
+ * once, by one task, whether windows overlap or not.
  */
 #include "par.h"
 #include "taps.h"

@@ -1,6 +1,6 @@
-/* Average pooling and upsampling of images [b,h,w,c]: every output pixel is a weighted sum of pixels, and the weights are
- * products of one for the row and one for the column. So rows are summed first, over all their columns at once, and then
- * columns of that one row, which stays in cache. The gradient is the same with the tables turned round.
+/* Average pooling, upsampling and borders of images [b,h,w,c]: every output pixel is a weighted sum of pixels, and the
+ * weights are products of one for the row and one for the column. So rows are summed first, over all their columns at
+ * once, and then columns of that one row, which stays in cache. The gradient is the same with the tables turned round.
  */
 #include "par.h"
 #include "taps.h"
@@ -47,20 +47,20 @@ static void resample_task(void *arg, int64_t t, int worker)
 static nn_axis axis_of(const nn_call *c, int axis, int64_t n, int64_t o)
 {
     nn_axis a = {.n = n, .o = o, .kind = (int)nn_pair(c->a.i[0], 0), .dilation = 1};
-    if (a.kind == NN_AVERAGE || a.kind == NN_AVERAGE_INSIDE) {
+    if (a.kind >= NN_NEAREST && a.kind <= NN_LINEAR_CORNERS) a.step = c->a.d[1 + axis];
+    else {
         a.kernel = nn_pair(c->a.i[1], axis);
         a.stride = nn_pair(c->a.i[2], axis);
         a.padding = nn_pair(c->a.i[3], axis);
-        if (nn_pair(c->a.i[0], 1)) a.kind = NN_WINDOW; /* a divisor for all: the windows' own do not count */
-    } else if (a.kind != NN_ADAPTIVE)
-        a.step = c->a.d[1 + axis];
+    }
     return a;
 }
 
 static int run(const nn_call *c, int back)
 {
     const nn_view *y = &c->v[0], *x = &c->v[1], *large = back ? y : x, *small = back ? x : y;
-    resampling a = {.y = (float *)y->p, .x = (const float *)x->p, .h = x->n[1], .w = x->n[2], .p = y->n[1], .q = y->n[2],
+    resampling a = {.y = (float *)y->p, .x = (const float *)x->p, .h = x->n[1], .w = x->n[2], .p = y->n[1],
+                    .q = y->n[2],
                     .n = x->n[3], .divisor = (float)nn_pair(c->a.i[0], 1)};
     if (nn_count(y) == 0) return NN_OK;
     nn_axis rows = axis_of(c, 0, large->n[1], small->n[1]), columns = axis_of(c, 1, large->n[2], small->n[2]);

@@ -1,7 +1,8 @@
-/* Tables of taps. They are made anew for every call: for all positions of an axis together that takes less time than one
- * row of an image. Kinds of windows, borders, dilation and factors are seen here alone; kernels see lists.
+/* Tables of taps. They are made anew for every call: for all positions of an axis together that takes less time than
+ * one row of an image. Kinds of windows, borders, dilation and factors are seen here alone; kernels see lists.
  */
 #include <math.h>
+#include <stdlib.h>
 #include "taps.h"
 
 typedef struct {
@@ -40,6 +41,13 @@ static reach reached(const nn_axis *a, int64_t o)
         if (r.at == a->n - 1 || r.weight[1] == 0) return r;
         r.weight[0] = (float)(1 - (x - (double)r.at));
         r.n = 2;
+    } else if (a->kind == NN_REFLECT) {
+        int64_t last = a->n - 1;
+        r.at = last - llabs(last - llabs(o - a->padding));
+    } else if (a->kind == NN_REPLICATE) {
+        r.at = o < a->padding ? 0 : least(o - a->padding, a->n - 1);
+    } else if (a->kind == NN_CIRCULAR) {
+        r.at = (o - a->padding + a->n) % a->n;
     } else
         r = window(a, o);
     return r;
@@ -59,7 +67,8 @@ static void fill(nn_taps *t, const nn_axis *a, int64_t distance, int64_t count)
         t->divisor[o] = r.divisor;
         if (r.n > t->most) t->most = r.n;
         for (int64_t i = 0; i < r.n; i++)
-            t->tap[k++] = (nn_tap){(r.at + i * a->dilation) * distance, (int32_t)((r.tap + i) * count), r.weight[i & 1]};
+            t->tap[k++] = (nn_tap){(r.at + i * a->dilation) * distance, (int32_t)((r.tap + i) * count),
+                                   r.weight[i & 1]};
     }
     t->start[a->o] = k;
 }

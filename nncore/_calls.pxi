@@ -633,8 +633,9 @@ def mix(Array x, Array target, int64_t classes, Array state, Array settings):
 
 # ---- pooling and upsampling ------------------------------------------------------------------------------------------
 
-RESAMPLE = {"average": NN_AVERAGE, "average inside": NN_AVERAGE_INSIDE, "adaptive": NN_ADAPTIVE, "nearest": NN_NEAREST,
-            "linear": NN_LINEAR, "linear corners": NN_LINEAR_CORNERS}
+RESAMPLE = {"sum": NN_WINDOW, "average": NN_AVERAGE, "average inside": NN_AVERAGE_INSIDE, "adaptive": NN_ADAPTIVE,
+            "nearest": NN_NEAREST, "linear": NN_LINEAR, "linear corners": NN_LINEAR_CORNERS, "constant": NN_WINDOW,
+            "reflect": NN_REFLECT, "replicate": NN_REPLICATE, "circular": NN_CIRCULAR}
 
 
 # x as images: all axes but the last three are one.
@@ -664,7 +665,8 @@ cdef inline int64_t packed(tuple pair) except? -1:
 
 
 def max_pool(Array x, tuple size, tuple kernel, tuple stride, tuple padding, tuple dilation, bint wide):
-    """(y, where) of images x[..., h, w, c] for outputs of `size`: see csrc/ops.inc. A kernel of (0, 0): adaptive windows."""
+    """(y, where) of images x[..., h, w, c] for outputs of `size`: see csrc/ops.inc. A kernel of (0, 0): adaptive
+    windows."""
     need_float(x, "max_pool")
     cdef Array y = images_like(x, size[0], size[1], NN_F32)
     cdef Array where = images_like(x, size[0], size[1], NN_I64 if wide else NN_U8)
@@ -698,8 +700,8 @@ def max_pool_grad(Array dy, Array where, tuple size, tuple kernel, tuple stride,
 
 
 def resample(Array x, tuple size, int kind, object how=None, int divisor=0, bint back=False):
-    """Images of `size` from those of x, or from a gradient, back to the size of x. kind is one of RESAMPLE; how: (kernel,
-    stride, padding) of windows, or the two steps of nearest and linear."""
+    """Images of `size` from those of x, or from a gradient, back to the size of x. kind is one of RESAMPLE; how:
+    (kernel, stride, padding) of windows and borders, or the two steps of nearest and linear."""
     need_float(x, "resample")
     cdef Array y = images_like(x, size[0], size[1], NN_F32)
     cdef nn_call c
@@ -707,13 +709,13 @@ def resample(Array x, tuple size, int kind, object how=None, int divisor=0, bint
     image_operand(&c, y)
     image_operand(&c, x)
     c.a.i[0] = packed((kind, divisor))
-    if kind == NN_AVERAGE or kind == NN_AVERAGE_INSIDE:
+    if NN_NEAREST <= kind <= NN_LINEAR_CORNERS:
+        c.a.d[1] = how[0]
+        c.a.d[2] = how[1]
+    elif kind != NN_ADAPTIVE:
         c.a.i[1] = packed(how[0])
         c.a.i[2] = packed(how[1])
         c.a.i[3] = packed(how[2])
-    elif kind != NN_ADAPTIVE:
-        c.a.d[1] = how[0]
-        c.a.d[2] = how[1]
     run(&c, nn_count(&x.v) + nn_count(&y.v))
     return y
 

@@ -270,11 +270,14 @@ for shape, widths in (((3,), ((1, 2),)), ((2, 3), ((0, 0), (1, 1))), ((2, 3), ((
     case("pad", uniform(shape), arguments=(widths,))
     case("pad", uniform(shape), arguments=(widths,), attributes={"value": -1.5})
 for mode, cases in (
-        ("reflect", (((4,), ((3, 3),)), ((1, 5, 3), ((0, 0), (2, 1), (0, 0))), ((2, 3, 4, 2), ((0, 0), (2, 1), (1, 3), (1, 0))),
+        ("reflect", (((4,), ((3, 3),)), ((1, 5, 3), ((0, 0), (2, 1), (0, 0))),
+                     ((2, 3, 4, 2), ((0, 0), (2, 1), (1, 3), (1, 0))),
                      ((0, 2), ((0, 0), (1, 1))), ((7, 17), ((6, 0), (0, 0))), ((2, 2), ((0, 0), (0, 0))))),
-        ("replicate", (((1,), ((3, 4),)), ((1, 5, 3), ((0, 0), (9, 1), (0, 0))), ((2, 3, 1, 5), ((0, 0), (2, 1), (1, 3), (0, 0))),
+        ("replicate", (((1,), ((3, 4),)), ((1, 5, 3), ((0, 0), (9, 1), (0, 0))),
+                       ((2, 3, 1, 5), ((0, 0), (2, 1), (1, 3), (0, 0))),
                        ((0, 2), ((0, 0), (1, 1))))),
-        ("circular", (((4,), ((4, 3),)), ((1, 5, 3), ((0, 0), (5, 1), (0, 0))), ((2, 3, 1, 5), ((0, 0), (2, 1), (1, 1), (0, 0))),
+        ("circular", (((4,), ((4, 3),)), ((1, 5, 3), ((0, 0), (5, 1), (0, 0))),
+                      ((2, 3, 1, 5), ((0, 0), (2, 1), (1, 1), (0, 0))),
                       ((1, 1, 2, 1, 3), ((0, 1), (0, 0), (1, 1), (0, 0), (3, 3)))))):
     for shape, widths in cases:
         case("pad", uniform(shape), arguments=(widths, mode))
@@ -487,13 +490,19 @@ for row in ((1e4, -1e4, 0.0), (-1e4, -1e4, -1e4), (1e4, 9999.0, 1e4)):
 # ---- pooling and upsampling ------------------------------------------------------------------------------------------
 
 # Windows that fit, overlap, leave gaps, and reach over borders, in maps that hurt; channels around the vector lengths.
-POOLED1 = [((1, 1, 1), {"kernel_size": 1}), ((2, 7, 3), {"kernel_size": 2}), ((1, 13, 17), {"kernel_size": 3, "stride": 2}),
-           ((2, 5, 5), {"kernel_size": 3, "stride": 1, "padding": 1}), ((1, 7, 48), {"kernel_size": 2, "ceil_mode": True}),
-           ((2, 6, 1), {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True}), ((0, 4, 3), {"kernel_size": 2}),
-           ((1, 9, 2), {"kernel_size": 2, "stride": 5}), ((1, 3, 16), {"kernel_size": (5,), "stride": 1, "padding": (2,)})]
-POOLED2 = [((1, 1, 1, 1), {"kernel_size": 1}), ((2, 7, 7, 3), {"kernel_size": 2}), ((1, 13, 13, 5), {"kernel_size": 3, "stride": 2}),
+POOLED1 = [((1, 1, 1), {"kernel_size": 1}), ((2, 7, 3), {"kernel_size": 2}),
+           ((1, 13, 17), {"kernel_size": 3, "stride": 2}),
+           ((2, 5, 5), {"kernel_size": 3, "stride": 1, "padding": 1}), ((1, 7, 48),
+                                                                        {"kernel_size": 2, "ceil_mode": True}),
+           ((2, 6, 1), {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True}),
+           ((0, 4, 3), {"kernel_size": 2}),
+           ((1, 9, 2), {"kernel_size": 2, "stride": 5}), ((1, 3, 16), {"kernel_size": (5,), "stride": 1,
+                                                                       "padding": (2,)})]
+POOLED2 = [((1, 1, 1, 1), {"kernel_size": 1}), ((2, 7, 7, 3), {"kernel_size": 2}),
+           ((1, 13, 13, 5), {"kernel_size": 3, "stride": 2}),
            ((1, 7, 5, 17), {"kernel_size": 3, "stride": 2, "padding": 1}), ((1, 4, 6, 48), {"kernel_size": 2}),
-           ((1, 5, 7, 16), {"kernel_size": 3, "stride": 1, "padding": 1}), ((1, 5, 3, 33), {"kernel_size": (2, 3), "stride": 1}),
+           ((1, 5, 7, 16), {"kernel_size": 3, "stride": 1, "padding": 1}),
+           ((1, 5, 3, 33), {"kernel_size": (2, 3), "stride": 1}),
            ((1, 5, 8, 3), {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0), "ceil_mode": True}),
            ((1, 6, 6, 1), {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True}),
            ((1, 9, 4, 2), {"kernel_size": 2, "stride": (5, 1)}), ((0, 4, 4, 3), {"kernel_size": 2}),
@@ -513,8 +522,10 @@ for dims, pooled in ((1, POOLED1), (2, POOLED2)):
         case(f"max_pool{dims}d", Array(shape, map(float, integers(shape, 0, 3).flat)), attributes=attributes,
              gradient_terms=terms, note="ties")
         for inside in ({}, {"count_include_pad": False}):
-            case(f"avg_pool{dims}d", uniform(shape), attributes=attributes | inside, terms=terms, gradient_terms=4 + terms)
-for shape, attributes in (((1, 8, 3), {"kernel_size": 3, "stride": 1, "dilation": 2}), ((2, 7, 17), {"kernel_size": 2, "dilation": 3}),
+            case(f"avg_pool{dims}d", uniform(shape), attributes=attributes | inside, terms=terms,
+                 gradient_terms=4 + terms)
+for shape, attributes in (((1, 8, 3), {"kernel_size": 3, "stride": 1, "dilation": 2}),
+                          ((2, 7, 17), {"kernel_size": 2, "dilation": 3}),
                           ((1, 1, 2), {"kernel_size": 2, "padding": 1, "dilation": 2}),  # no window sees anything
                           ((1, 9, 5), {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 3, "ceil_mode": True})):
     case("max_pool1d", uniform(shape), attributes=attributes)
@@ -522,7 +533,8 @@ for shape, attributes in (((1, 7, 8, 3), {"kernel_size": 3, "stride": 1, "paddin
                           ((1, 5, 9, 17), {"kernel_size": (2, 3), "stride": 2, "padding": (0, 1), "dilation": (3, 2)})):
     case("max_pool2d", uniform(shape), attributes=attributes, gradient_terms=18)
 case("max_pool2d", uniform((2, 17, 16, 3)), attributes={"kernel_size": (17, 16)}, note="272 places")
-case("max_pool2d", uniform((1, 18, 19, 17)), attributes={"kernel_size": 17, "stride": 1}, gradient_terms=12, note="overlapping 289")
+case("max_pool2d", uniform((1, 18, 19, 17)), attributes={"kernel_size": 17, "stride": 1}, gradient_terms=12,
+     note="overlapping 289")
 case("max_pool2d", uniform((1, 16, 16, 5)), attributes={"kernel_size": 16}, note="256 places")
 case("avg_pool2d", uniform((1, 5, 4, 17)), attributes={"kernel_size": 2, "divisor_override": 3}, terms=8)
 case("avg_pool2d", uniform((1, 5, 5, 3)), attributes={"kernel_size": 3, "padding": 1, "divisor_override": -1}, terms=18)
@@ -530,31 +542,40 @@ for x in (NAN, INF, -INF):
     for kernel, stride in ((2, 2), (3, 1)):
         values = Array((1, 5, 6, 3), (x if i in (4, 40, 50, 51, 52, 53) else 0.25 * (i % 5) for i in range(90)))
         case("max_pool2d", values, attributes={"kernel_size": kernel, "stride": stride}, note=str(x))
-        case("avg_pool2d", values, attributes={"kernel_size": kernel, "stride": stride}, wanted=(), terms=18, note=str(x))
+        case("avg_pool2d", values, attributes={"kernel_size": kernel, "stride": stride}, wanted=(), terms=18,
+             note=str(x))
         case("max_pool1d", Array((3, 10, 3), values.flat), attributes={"kernel_size": kernel}, note=str(x))
 case("max_pool2d", Array((1, 2, 2, 3), [-INF] * 12), attributes={"kernel_size": 2}, note="all -inf")
 for shape, sizes in (((2, 7, 3), (1, 3, 7, 9)), ((1, 13, 17), (4, None)), ((1, 1, 5), (3,)), ((0, 4, 3), (2,))):
     for o in sizes:
         for name in ("adaptive_avg_pool1d", "adaptive_max_pool1d"):
-            case(name, uniform(shape), attributes={"output_size": o}, terms=0 if "max" in name else 2 * shape[1], gradient_terms=24)
-for shape, sizes in (((2, 7, 7, 3), (1, 3, 7, (2, 5), (None, 4))), ((1, 13, 5, 17), (4, (1, 5))), ((1, 1, 1, 5), (1, 3)),
+            case(name, uniform(shape), attributes={"output_size": o}, terms=0 if "max" in name else 2 * shape[1],
+                 gradient_terms=24)
+for shape, sizes in (((2, 7, 7, 3), (1, 3, 7, (2, 5), (None, 4))), ((1, 13, 5, 17), (4, (1, 5))),
+                     ((1, 1, 1, 5), (1, 3)),
                      ((1, 17, 33, 2), (1, (2, 2))), ((0, 4, 3, 3), (2,))):
     for o in sizes:
         for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
-            case(name, uniform(shape), attributes={"output_size": o}, terms=0 if "max" in name else 2 * shape[1] * shape[2],
+            case(name, uniform(shape), attributes={"output_size": o},
+                 terms=0 if "max" in name else 2 * shape[1] * shape[2],
                  gradient_terms=40)
 # Two weights are off by one rounding each, and there are four products; as many terms meet in the gradient as there are
 # positions made of one.
-for shape, options in (((2, 5, 3), ({"size": 5}, {"size": 13}, {"size": 2}, {"size": 1}, {"scale_factor": 2}, {"scale_factor": 1.3})),
-                       ((1, 1, 17), ({"size": 4},)), ((1, 13, 1), ({"scale_factor": 0.3}, {"size": (29,)})), ((0, 2, 3), ({"size": 3},)),
+for shape, options in (((2, 5, 3), ({"size": 5}, {"size": 13}, {"size": 2}, {"size": 1}, {"scale_factor": 2},
+                                    {"scale_factor": 1.3})),
+                       ((1, 1, 17), ({"size": 4},)), ((1, 13, 1), ({"scale_factor": 0.3}, {"size": (29,)})),
+                       ((0, 2, 3), ({"size": 3},)),
                        ((1, 41, 2), ({"size": 123},))):
     for attributes in options:
         for more in ({}, {"mode": "linear"}, {"mode": "linear", "align_corners": True}):
             case("interpolate", uniform(shape), attributes=attributes | more, terms=0 if more == {} else 8,
                  gradient_terms=2 * 30 if "scale" in str(attributes) else 40)
-for shape, options in (((1, 7, 7, 3), ({"size": 7}, {"size": (13, 3)}, {"scale_factor": 2}, {"scale_factor": (1.5, 0.4)})),
-                       ((2, 3, 2, 17), ({"scale_factor": 2}, {"size": (2, 9)}, {"size": 1})), ((1, 1, 1, 5), ({"size": (3, 2)},)),
+for shape, options in (((1, 7, 7, 3), ({"size": 7}, {"size": (13, 3)}, {"scale_factor": 2},
+                                       {"scale_factor": (1.5, 0.4)})),
+                       ((2, 3, 2, 17), ({"scale_factor": 2}, {"size": (2, 9)}, {"size": 1})),
+                       ((1, 1, 1, 5), ({"size": (3, 2)},)),
                        ((1, 4, 5, 48), ({"size": (5, 4)},)), ((0, 2, 3, 3), ({"size": 3},))):
     for attributes in options:
         for more in ({}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}):
-            case("interpolate", uniform(shape), attributes=attributes | more, terms=0 if more == {} else 12, gradient_terms=60)
+            case("interpolate", uniform(shape), attributes=attributes | more, terms=0 if more == {} else 12,
+                 gradient_terms=60)

@@ -79,7 +79,8 @@ def test_guards_see(isa):
 
 
 def test_every_op_has_a_case_and_a_reference():
-    judged_elsewhere = {"dropout", "dropout1d", "dropout2d"}  # tests below: what is dropped is not the reference's to say
+    judged_elsewhere = {"dropout", "dropout1d",
+                        "dropout2d"}  # tests below: what is dropped is not the reference's to say
     ops = set(nncore.ops.__all__) | set(nncore.losses.__all__)
     assert ops <= set(REFERENCE), f"without a reference: {sorted(ops - set(REFERENCE))}"
     with_case = {case.op for case in CASES} | judged_elsewhere

@@ -1,5 +1,5 @@
-"""Pooling, upsampling, padding and dropout of channels beyond the cases of cases.py: conventions, large maps, wrong use,
-memory, compiled steps, layers.
+"""Pooling, upsampling, padding and dropout of channels beyond the cases of cases.py: conventions, large maps, wrong
+use, memory, compiled steps, layers.
 """
 import gc
 
@@ -85,7 +85,8 @@ def test_interpolation(isa):
     assert ops.interpolate(x, 4, mode="linear").tolist() == [[[0], [2.5], [7.5], [10]]]
     assert ops.interpolate(x, 5, mode="linear", align_corners=True).tolist() == [[[0], [2.5], [5], [7.5], [10]]]
     assert ops.interpolate(column(1, 2, 3), scale_factor=1.5).tolist() == [[[1], [1], [2], [3]]]
-    assert gradient(lambda x: ops.interpolate(x, 4, mode="linear"), column(0, 10), [[[1], [2], [4], [8]]]) == [3.5, 11.5]
+    assert gradient(lambda x: ops.interpolate(x, 4, mode="linear"), column(0, 10), [[[1], [2], [4], [8]]]) == [3.5,
+                                                                                                               11.5]
 
 
 def test_what_does_not_take_part_does_not_spread(isa):
@@ -110,7 +111,8 @@ def test_padding_modes(isa):
 
 # ---- large maps: many tasks, by NumPy --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("shape, k, s, p", [((9, 28, 28, 32), 2, 2, 0), ((3, 57, 56, 17), 3, 2, 1), ((2, 40, 41, 48), 3, 1, 1),
+@pytest.mark.parametrize("shape, k, s, p", [((9, 28, 28, 32), 2, 2, 0), ((3, 57, 56, 17), 3, 2, 1),
+                                            ((2, 40, 41, 48), 3, 1, 1),
                                             ((70, 8, 8, 64), 2, 2, 0), ((2, 300, 211, 3), 2, 2, 0)])
 def test_large_maps(isa, shape, k, s, p):
     x = draw(*shape)
@@ -133,14 +135,16 @@ def test_large_maps(isa, shape, k, s, p):
     t.grad = None
     mean.backward(nncore.tensor(dy))
     # the gradient of a linear map is its transpose: dy . (A x) = (A^T dy) . x
-    assert np.isclose((dy * mean.numpy().astype("f8")).sum(), (t.grad.numpy().astype("f8") * x).sum(), rtol=1e-4, atol=1e-2)
+    assert np.isclose((dy * mean.numpy().astype("f8")).sum(), (t.grad.numpy().astype("f8") * x).sum(), rtol=1e-4,
+                      atol=1e-2)
 
 
 def test_instruction_sets_agree_to_the_bit(isa):
     """Selections, and sums in one order without an FMA in them: weights of windows are 1."""
     x = nncore.tensor(draw(3, 37, 29, 21))
     names = {"max": lambda: ops.max_pool2d(x, 3, 2, 1), "avg": lambda: ops.avg_pool2d(x, 3, 2, 1),
-             "nearest": lambda: ops.interpolate(x, (50, 31)), "reflect": lambda: ops.pad(x, (0, 0, 2, 3, 4, 5), "reflect")}
+             "nearest": lambda: ops.interpolate(x, (50, 31)), "reflect": lambda: ops.pad(x, (0, 0, 2, 3, 4, 5),
+                                                                                         "reflect")}
     got = {name: f().numpy().tobytes() for name, f in names.items()}
     _core.isa_select("baseline")
     assert got == {name: f().numpy().tobytes() for name, f in names.items()}
@@ -150,12 +154,14 @@ def test_any_number_of_leading_axes():
     x = draw(2, 3, 6, 5, 4)
     flat = ops.max_pool2d(nncore.tensor(x.reshape(6, 6, 5, 4)), 2).numpy()
     assert (ops.max_pool2d(nncore.tensor(x), 2).numpy() == flat.reshape(2, 3, 3, 2, 4)).all()
-    assert (ops.avg_pool2d(nncore.tensor(x[0, 0]), 2).numpy() == ops.avg_pool2d(nncore.tensor(x), 2).numpy()[0, 0]).all()
+    assert (ops.avg_pool2d(nncore.tensor(x[0, 0]), 2).numpy() == ops.avg_pool2d(nncore.tensor(x), 2).numpy()[0,
+                                                                                                             0]).all()
     t = leaf(x)
     y = ops.avg_pool1d(t, 2)
     assert y.shape == (2, 3, 6, 2, 4)
     y.backward(nncore.ones(*y.shape))
-    assert t.grad.shape == x.shape and (t.grad.numpy()[..., :4, :] == 0.5).all() and (t.grad.numpy()[..., 4, :] == 0).all()
+    assert t.grad.shape == x.shape and (t.grad.numpy()[..., :4, :] == 0.5).all() and (t.grad.numpy()[..., 4,
+                                                                                                     :] == 0).all()
 
 
 # ---- wrong use -------------------------------------------------------------------------------------------------------
@@ -170,7 +176,8 @@ def zeros(*shape):
     (lambda: ops.max_pool2d(zeros(1, 0, 4, 2), 1), "max_pool2d.*no positions"),
     (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 4), r"max_pool2d.*\(4, 4\).*\(1, 3, 4, 2\)"),
     (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 2, dilation=3), "max_pool2d.*does not fit"),
-    (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 0), "kernel_size"), (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 2, 0), "stride"),
+    (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 0), "kernel_size"), (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 2, 0),
+                                                                    "stride"),
     (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 2, padding=2), "padding.*half"),
     (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), 2, padding=-1), "padding"),
     (lambda: ops.max_pool2d(zeros(1, 3, 4, 2), (2, 2, 2)), "kernel_size"),
@@ -185,8 +192,10 @@ def zeros(*shape):
     (lambda: ops.adaptive_max_pool2d(zeros(1, 3, 4, 2), (1, 2, 3)), "adaptive_max_pool2d.*output_size"),
     (lambda: ops.adaptive_max_pool1d(zeros(3), 1), "adaptive_max_pool1d"),
     (lambda: ops.interpolate(zeros(1, 3, 4, 2), 5, mode="linear"), r"interpolate.*linear.*3 axes.*\(1, 3, 4, 2\)"),
-    (lambda: ops.interpolate(zeros(1, 3, 4), 5, mode="bilinear"), "bilinear"), (lambda: ops.interpolate(zeros(3, 4), 5), r"3 axes or 4 axes.*\(3, 4\)"),
-    (lambda: ops.interpolate(zeros(1, 3, 4), 5, mode="bicubic"), "bicubic"), (lambda: ops.interpolate(zeros(1, 3, 4)), "size"),
+    (lambda: ops.interpolate(zeros(1, 3, 4), 5, mode="bilinear"), "bilinear"),
+    (lambda: ops.interpolate(zeros(3, 4), 5), r"3 axes or 4 axes.*\(3, 4\)"),
+    (lambda: ops.interpolate(zeros(1, 3, 4), 5, mode="bicubic"), "bicubic"),
+    (lambda: ops.interpolate(zeros(1, 3, 4)), "size"),
     (lambda: ops.interpolate(zeros(1, 3, 4), 5, 2.0), "size"), (lambda: ops.interpolate(zeros(1, 3, 4), 0), "size"),
     (lambda: ops.interpolate(zeros(1, 3, 4), scale_factor=0.1), "scale_factor"),
     (lambda: ops.interpolate(zeros(1, 3, 4), scale_factor=NAN), "scale_factor"),
@@ -198,10 +207,13 @@ def zeros(*shape):
     (lambda: ops.dropout2d(zeros(3, 4)), "dropout2d"), (lambda: ops.dropout1d(zeros(3)), "dropout1d"),
     (lambda: ops.dropout2d(zeros(1, 3, 4, 2), 1.5), "dropout2d.*1.5"),
     (lambda: nn.MaxPool2d(2, padding=2), "MaxPool2d.*padding"), (lambda: nn.AvgPool1d(0), "AvgPool1d.*kernel_size"),
-    (lambda: nn.AvgPool2d(2, divisor_override=0), "AvgPool2d"), (lambda: nn.AdaptiveAvgPool2d((1, 1, 1)), "AdaptiveAvgPool2d"),
+    (lambda: nn.AvgPool2d(2, divisor_override=0), "AvgPool2d"), (lambda: nn.AdaptiveAvgPool2d((1, 1, 1)),
+                                                                 "AdaptiveAvgPool2d"),
     (lambda: nn.Upsample(), "Upsample"), (lambda: nn.Upsample(3, mode="cubic"), "Upsample.*cubic"),
-    (lambda: nn.Upsample(3, align_corners=False), "Upsample.*align_corners"), (lambda: nn.ReflectionPad2d((1, 2)), "ReflectionPad2d"),
-    (lambda: nn.ReflectionPad2d(3)(zeros(1, 3, 4, 2)), "reflect.*(1, 3, 4, 2)"), (lambda: nn.ZeroPad2d(-1), "ZeroPad2d"),
+    (lambda: nn.Upsample(3, align_corners=False), "Upsample.*align_corners"),
+    (lambda: nn.ReflectionPad2d((1, 2)), "ReflectionPad2d"),
+    (lambda: nn.ReflectionPad2d(3)(zeros(1, 3, 4, 2)), "reflect.*(1, 3, 4, 2)"),
+    (lambda: nn.ZeroPad2d(-1), "ZeroPad2d"),
     (lambda: nn.CircularPad1d(1)(zeros(3)), "CircularPad1d"), (lambda: nn.Dropout2d(2.0), "Dropout"),
 ])
 def test_settings_that_make_no_sense(call, words):
@@ -212,7 +224,8 @@ def test_settings_that_make_no_sense(call, words):
 @pytest.mark.parametrize("call", [
     lambda x: ops.max_pool2d(x, 2.0), lambda x: ops.max_pool2d(x, None), lambda x: ops.max_pool2d(x, "2"),
     lambda x: ops.max_pool2d(x, 2, stride=(1, 1.5)), lambda x: ops.avg_pool2d(x, 2, divisor_override=1.5),
-    lambda x: ops.adaptive_avg_pool2d(x, 1.5), lambda x: ops.interpolate(x, 2.5), lambda x: ops.interpolate(x, scale_factor="2"),
+    lambda x: ops.adaptive_avg_pool2d(x, 1.5), lambda x: ops.interpolate(x, 2.5),
+    lambda x: ops.interpolate(x, scale_factor="2"),
     lambda x: nn.AdaptiveMaxPool2d("1"), lambda x: nn.MaxPool2d(None), lambda x: nn.ZeroPad2d(0.5),
     lambda x: ops.max_pool2d(None, 2), lambda x: ops.max_pool2d("x", 2)])
 def test_types_that_make_no_sense(call):
@@ -222,7 +235,8 @@ def test_types_that_make_no_sense(call):
 
 
 def test_outputs_beyond_memory():
-    for call in (lambda: ops.interpolate(zeros(1, 1, 1), 2**31 - 1), lambda: ops.adaptive_avg_pool2d(zeros(9, 1, 1, 1), 2**31 - 1)):
+    for call in (lambda: ops.interpolate(zeros(1, 1, 1), 2**31 - 1), lambda: ops.adaptive_avg_pool2d(zeros(9, 1, 1, 1),
+                                                                                                     2**31 - 1)):
         _core.memory_fail_after(1)
         with pytest.raises(MemoryError):
             call()
@@ -232,8 +246,10 @@ def test_outputs_beyond_memory():
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 def network():
-    return nn.Sequential(nn.ReflectionPad2d(1), nn.Linear(3, 20), nn.MaxPool2d(3, 2, 1), nn.Dropout2d(0.3), nn.Upsample(scale_factor=2),
-                         nn.AvgPool2d(3, 1, 1), nn.Upsample((7, 5), mode="bilinear"), nn.AdaptiveMaxPool2d((3, 2)), nn.ZeroPad2d(1),
+    return nn.Sequential(nn.ReflectionPad2d(1), nn.Linear(3, 20), nn.MaxPool2d(3, 2, 1), nn.Dropout2d(0.3),
+                         nn.Upsample(scale_factor=2),
+                         nn.AvgPool2d(3, 1, 1), nn.Upsample((7, 5), mode="bilinear"), nn.AdaptiveMaxPool2d((3, 2)),
+                         nn.ZeroPad2d(1),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(20, 4))
 
 
@@ -307,7 +323,8 @@ def test_channels_are_dropped_anew_in_each_replay():
 
 # ---- dropout of channels ---------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("f, shape", [(ops.dropout1d, (50, 7, 40)), (ops.dropout2d, (50, 3, 5, 40)), (ops.dropout2d, (3, 5, 2000))])
+@pytest.mark.parametrize("f, shape", [(ops.dropout1d, (50, 7, 40)), (ops.dropout2d, (50, 3, 5, 40)),
+                                      (ops.dropout2d, (3, 5, 2000))])
 def test_whole_channels_are_dropped(isa, f, shape):
     nncore.manual_seed(2)
     x = leaf(np.abs(draw(*shape)) + 1)
@@ -327,14 +344,16 @@ def test_whole_channels_are_dropped(isa, f, shape):
 @pytest.mark.parametrize("layer, x, shape", [
     (nn.MaxPool1d(2), (2, 7, 3), (2, 3, 3)), (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 8, 9, 3), (2, 5, 5, 3)),
     (nn.MaxPool2d((2, 1), dilation=2), (2, 7, 9, 3), (2, 3, 9, 3)), (nn.AvgPool1d(2, 1), (2, 7, 3), (2, 6, 3)),
-    (nn.AvgPool2d(3, 2, 1, True, False, 5), (2, 8, 9, 3), (2, 5, 5, 3)), (nn.AdaptiveMaxPool1d(2), (2, 7, 3), (2, 2, 3)),
+    (nn.AvgPool2d(3, 2, 1, True, False, 5), (2, 8, 9, 3), (2, 5, 5, 3)),
+    (nn.AdaptiveMaxPool1d(2), (2, 7, 3), (2, 2, 3)),
     (nn.AdaptiveMaxPool2d((2, None)), (2, 7, 4, 3), (2, 2, 4, 3)), (nn.AdaptiveAvgPool1d(4), (2, 7, 3), (2, 4, 3)),
     (nn.AdaptiveAvgPool2d(1), (2, 7, 4, 3), (2, 1, 1, 3)), (nn.Upsample(5), (2, 7, 3), (2, 5, 3)),
     (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), (2, 3, 4, 5), (2, 6, 8, 5)),
     (nn.ZeroPad2d((1, 2, 3, 4)), (2, 5, 6, 3), (2, 12, 9, 3)), (nn.ReflectionPad1d((1, 2)), (2, 5, 3), (2, 8, 3)),
     (nn.ReflectionPad2d(1), (2, 5, 6, 3), (2, 7, 8, 3)), (nn.ReplicationPad1d(3), (2, 5, 3), (2, 11, 3)),
     (nn.ReplicationPad2d((0, 0, 0, 7)), (2, 5, 6, 3), (2, 12, 6, 3)), (nn.CircularPad1d(2), (2, 5, 3), (2, 9, 3)),
-    (nn.CircularPad2d(2), (2, 5, 6, 3), (2, 9, 10, 3)), (nn.Dropout1d(), (2, 5, 3), (2, 5, 3)), (nn.Dropout2d(), (2, 5, 6, 3), (2, 5, 6, 3)),
+    (nn.CircularPad2d(2), (2, 5, 6, 3), (2, 9, 10, 3)), (nn.Dropout1d(), (2, 5, 3), (2, 5, 3)),
+    (nn.Dropout2d(), (2, 5, 6, 3), (2, 5, 6, 3)),
 ], ids=str)
 def test_layers(layer, x, shape):
     model = nn.Sequential(layer)

@@ -198,7 +198,8 @@ def test_gradient_matmul(shapes):
     "avg_pool1d": lambda x: R["avg_pool1d"](x, 2, 1, 1, count_include_pad=False),
     "adaptive_max_pool1d": lambda x: R["adaptive_max_pool1d"](x, 2),
     "adaptive_avg_pool1d": lambda x: R["adaptive_avg_pool1d"](x, 2),
-    "nearest": lambda x: R["interpolate"](x, 5), "linear": lambda x: R["interpolate"](x, scale_factor=1.5, mode="linear"),
+    "nearest": lambda x: R["interpolate"](x, 5), "linear": lambda x: R["interpolate"](x, scale_factor=1.5,
+                                                                                      mode="linear"),
     "corners": lambda x: R["interpolate"](x, 7, mode="linear", align_corners=True),
 }.items())
 def test_gradient_moves(name, f):
@@ -211,7 +212,8 @@ def test_gradient_moves(name, f):
     "avg_pool2d": lambda x: R["avg_pool2d"](x, 2, padding=1, ceil_mode=True),
     "adaptive_max_pool2d": lambda x: R["adaptive_max_pool2d"](x, (2, None)),
     "adaptive_avg_pool2d": lambda x: R["adaptive_avg_pool2d"](x, (2, 3)),
-    "nearest": lambda x: R["interpolate"](x, scale_factor=1.7), "bilinear": lambda x: R["interpolate"](x, (5, 2), mode="bilinear"),
+    "nearest": lambda x: R["interpolate"](x, scale_factor=1.7), "bilinear": lambda x: R["interpolate"](x, (5, 2),
+                                                                                                       mode="bilinear"),
     "corners": lambda x: R["interpolate"](x, (5, 9), mode="bilinear", align_corners=True),
 }.items())
 def test_gradient_of_images(name, f):

@@ -74,7 +74,8 @@ WORK = {
                                          normal(130, seed=1)),
     "RMS norm": lambda: with_gradients(lambda x, w: ops.rms_norm(x, 700, w), normal(700, 700), normal(700)),
     "pooling": lambda: [y for pool in (lambda x: ops.max_pool2d(x, 3, 2, 1), lambda x: ops.avg_pool2d(x, 3, 1, 1),
-                                       lambda x: ops.adaptive_avg_pool2d(x, (5, 1)), lambda x: ops.interpolate(x, scale_factor=1.5),
+                                       lambda x: ops.adaptive_avg_pool2d(x, (5, 1)),
+                                       lambda x: ops.interpolate(x, scale_factor=1.5),
                                        lambda x: ops.interpolate(x, (50, 20), mode="bilinear"),
                                        lambda x: ops.pad(x, (0, 0, 3, 3, 2, 2), "reflect"))
                         for y in with_gradients(pool, normal(17, 33, 29, 20))],

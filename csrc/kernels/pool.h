@@ -27,7 +27,8 @@ INLINE void max_pool_pixel(float *y, void *where, int64_t at, const float *x, co
         UNROLL for (int64_t r = 0; r < nr; r++)
             UNROLL for (int64_t s = 0; s < ns; s++)
                 if (r || s)
-                    vkeep_max(&best, &number, vload(x + row[r].at + column[s].at + i), viset(row[r].tap + column[s].tap));
+                    vkeep_max(&best, &number, vload(x + row[r].at + column[s].at + i),
+                              viset(row[r].tap + column[s].tap));
         vstore_n(y + at + i, best, c - i < VL ? c - i : VL);
         put_numbers(where, at + i, number, c - i < VL ? c - i : VL, wide);
     }

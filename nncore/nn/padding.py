@@ -28,12 +28,14 @@ class ZeroPad2d(_Pad):
 
 
 class ReflectionPad1d(_Pad):
-    """Sequences, mirrored at their first and last position. padding: a number, or (before, after); less than there is."""
+    """Sequences, mirrored at their first and last position. padding: a number, or (before, after); less than there
+    is."""
     dims, mode = 1, "reflect"
 
 
 class ReflectionPad2d(_Pad):
-    """Images, mirrored at their outermost pixels. padding: a number, or (left, right, top, bottom); less than there is."""
+    """Images, mirrored at their outermost pixels. padding: a number, or (left, right, top, bottom); less than there
+    is."""
     dims, mode = 2, "reflect"
 
 

@@ -18,22 +18,22 @@ class _MaxPool(Module):
         return self.function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self):
-        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
-                f"ceil_mode={self.ceil_mode}")
+        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
 
 
 class MaxPool1d(_MaxPool):
     """y[b, o, c] = the largest of x[b, o stride - padding + k dilation, c] over k < kernel_size.
 
-    stride: None is kernel_size. padding: at most half of kernel_size; it is never chosen. ceil_mode: windows may reach beyond
-    the end. Raises ValueError for settings that make no sense, and where no window fits x.
+    stride: None is kernel_size. padding: at most half of kernel_size; it is never chosen. ceil_mode: windows may reach
+    beyond the end. Raises ValueError for settings that make no sense, and where no window fits x.
     """
     dims, function = 1, staticmethod(ops.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
-    """y[b, p, q, c] = the largest of a window of x[b, h, w, c]. Settings as MaxPool1d's: numbers, or pairs for height and
-    width."""
+    """y[b, p, q, c] = the largest of a window of x[b, h, w, c]. Settings as MaxPool1d's: numbers, or pairs for height
+    and width."""
     dims, function = 2, staticmethod(ops.max_pool2d)
 
 
@@ -57,11 +57,12 @@ class AvgPool1d(Module):
 
 
 class AvgPool2d(AvgPool1d):
-    """y[b, p, q, c] = the mean of a window of x[b, h, w, c], or its sum / divisor_override. Settings as AvgPool1d's: numbers,
-    or pairs for height and width."""
+    """y[b, p, q, c] = the mean of a window of x[b, h, w, c], or its sum / divisor_override. Settings as AvgPool1d's:
+    numbers, or pairs for height and width."""
     dims = 2
 
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+                 divisor_override=None):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         if divisor_override == 0:
             raise ValueError("AvgPool2d: divisor_override is 0")

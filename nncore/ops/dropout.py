@@ -1,8 +1,10 @@
 """Dropout (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, 2014), scaled while training."""
+import math
+
 from .. import _core
 from .._core import as_float, record
 from ..random import state_of
-from .elementwise import mul
+from .elementwise import MUL, mul
 
 __all__ = ["dropout", "dropout1d", "dropout2d"]
 
@@ -30,8 +32,9 @@ def _dropout_grad(node, dy):
 
 
 def dropout1d(x, p=0.5, training=True, generator=None):
-    """y[..., t, c] = x[..., t, c] / (1 - p), or 0 for all t with probability p (Tompson, Goroshin, Jain, LeCun and Bregler,
-    2015): whole channels, as neighbours in time are too much alike to be dropped alone. x itself when not training.
+    """y[..., t, c] = x[..., t, c] / (1 - p), or 0 for all t with probability p (Tompson, Goroshin, Jain, LeCun and
+    Bregler, 2015): whole channels, as neighbours in time are too much alike to be dropped alone. x itself when not
+    training.
 
     x: (..., time, channels). Raises ValueError for other shapes and for a p that is no probability.
     """
@@ -48,11 +51,23 @@ def _channels(x, dims, p, training, generator):
     x = as_float(x)
     shape = x.array.shape
     if len(shape) < dims + 1:
-        raise ValueError(f"dropout{dims}d: {'(..., time, channels)' if dims == 1 else '(..., height, width, channels)'} "
-                         f"expected, got shape {shape}")
+        wanted = "(..., time, channels)" if dims == 1 else "(..., height, width, channels)"
+        raise ValueError(f"dropout{dims}d: {wanted} expected, got shape {shape}")
     if not 0 <= p <= 1:
         raise ValueError(f"dropout{dims}d: p = {p} is no probability")
     if not training or p == 0:
         return x
-    ones = _core.full(shape[:-dims - 1] + (1,) * dims + shape[-1:], 1.0)
-    return mul(x, dropout(_core.make_tensor(ones), p, True, generator))
+    ones = _core.make_tensor(_core.full(shape[:-dims - 1] + (1,) * dims + shape[-1:], 1.0))
+    mask = dropout(ones, p, True, generator).array
+    rows = shape
+    if dims == 2:  # the mask for a row of pixels, and rows of pixels as one axis: long runs, where channels may be few
+        row = math.prod(shape[-2:])
+        mask = _core.reshape(_core.expand(mask, mask.shape[:-2] + shape[-2:]), mask.shape[:-2] + (row,))
+        rows = shape[:-2] + (row,)
+    y = _core.binary(MUL, _core.reshape(x.array, rows), mask)
+    return record(_core.reshape(y, shape), _channels_grad, (x,), (mask, rows, shape))
+
+
+def _channels_grad(node, dy):
+    mask, rows, shape = node.saved
+    node.give(0, _core.reshape(_core.binary(MUL, _core.reshape(dy, rows), mask), shape))

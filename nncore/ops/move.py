@@ -1,4 +1,6 @@
 """Moving elements: shapes, order, slices, joining and picking. Any dtype; gradients flow through float32."""
+import math
+
 import numpy as np
 
 from .. import _core
@@ -156,11 +158,11 @@ PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "replica
 
 
 def pad(x, padding, mode="constant", value=0.0):
-    """x with a border. padding: (before, after) for the last axis, then for the one before it, ... as PyTorch's, or a list of
-    such pairs, one for every axis from the first, as NumPy's.
+    """x with a border. padding: (before, after) for the last axis, then for the one before it, ... as PyTorch's, or a
+    list of such pairs, one for every axis from the first, as NumPy's.
 
-    mode: what the border is made of. "constant": `value`; "reflect": x mirrored at its first and last position, which are
-    not repeated; "replicate" (or "edge"): those two; "circular" (or "wrap"): the other end of x.
+    mode: what the border is made of. "constant": `value`; "reflect": x mirrored at its first and last position, which
+    are not repeated; "replicate" (or "edge"): those two; "circular" (or "wrap"): the other end of x.
     Raises ValueError for negative padding, and for more than there is to mirror or to repeat.
     """
     x = as_tensor(x)
@@ -170,16 +172,15 @@ def pad(x, padding, mode="constant", value=0.0):
         raise ValueError(f"pad: negative padding {padding}")
     if mode not in PAD_MODES:
         raise ValueError(f"pad: mode is one of {', '.join(PAD_MODES)}, not {mode!r}")
-    if mode != "constant":
-        return _pad_from_x(x, pairs, PAD_MODES[mode])
-    y = x.array
-    for dim, (before, after) in enumerate(pairs):
-        if before or after:
-            sizes = y.shape[:dim] + (before + y.shape[dim] + after,) + y.shape[dim + 1:]
-            to = _core.full(sizes, value) if y.dtype == "float32" else to_array(np.full(sizes, to_array(value, y.dtype)))
-            _core.unslice(to, y, dim, before)
-            y = to
-    return record(y, _pad_grad, (x,), (shape, pairs))
+    mode, axes = PAD_MODES[mode], [dim for dim, pair in enumerate(pairs) if any(pair)]
+    for dim in axes if mode != "constant" else ():
+        n, most = shape[dim], max(pairs[dim])
+        if n == 0 or mode == "reflect" and most >= n or mode == "circular" and most > n:
+            raise ValueError(f"pad: {mode} padding {pairs[dim]} of axis {dim} needs more than shape {shape} has")
+    if axes and x.array.dtype == "float32" and axes[-1] - axes[0] < 2 and axes[-1] < len(shape) - 1 \
+            and (mode != "constant" or value == 0):
+        return _pad_images(x, pairs, axes[-1] - (axes[-1] > 0), mode)
+    return _pad_constant(x, pairs, value) if mode == "constant" else _pad_by_index(x, pairs, mode, axes)
 
 
 def _pairs(padding, shape):
@@ -194,7 +195,37 @@ def _pairs(padding, shape):
     return tuple((before, after) for before, after in padding)
 
 
-def _pad_grad(node, dy):
+def _pad_images(x, pairs, first, mode):
+    """A border around axes `first` and the next, as rows and columns of images: in one pass."""
+    shape = x.array.shape
+    rows, columns = pairs[first:first + 2]
+    size = (rows[0] + shape[first] + rows[1], columns[0] + shape[first + 1] + columns[1])
+    how = _core.RESAMPLE[mode], ((1, 1), (1, 1), (rows[0], columns[0]))
+    seen = (math.prod(shape[:first]), *shape[first:first + 2], math.prod(shape[first + 2:]))
+    y = _core.reshape(_core.resample(_core.reshape(x.array, seen), size, *how),
+                      shape[:first] + size + shape[first + 2:])
+    return record(y, _pad_images_grad, (x,), (shape, seen, size, how))
+
+
+def _pad_images_grad(node, dy):
+    shape, seen, size, how = node.saved
+    dx = _core.resample(_core.reshape(dy, (seen[0], *size, seen[3])), seen[1:3], *how, 0, True)
+    node.give(0, _core.reshape(dx, shape))
+
+
+def _pad_constant(x, pairs, value):
+    y = x.array
+    shape = y.shape
+    for dim, (before, after) in enumerate(pairs):
+        if before or after:
+            sizes = y.shape[:dim] + (before + y.shape[dim] + after,) + y.shape[dim + 1:]
+            to = _core.full(sizes, value) if y.dtype == "float32" else to_array(np.full(sizes, to_array(value, y.dtype)))
+            _core.unslice(to, y, dim, before)
+            y = to
+    return record(y, _pad_constant_grad, (x,), (shape, pairs))
+
+
+def _pad_constant_grad(node, dy):
     shape, pairs = node.saved
     for dim, (before, _) in enumerate(pairs):
         if dy.shape[dim] != shape[dim]:
@@ -202,25 +233,21 @@ def _pad_grad(node, dy):
     node.give(0, dy)
 
 
-def _pad_from_x(x, pairs, mode):
-    """A border made of elements of x: one axis after the other is taken by index."""
-    shape = x.array.shape
-    moved = [(dim, *pair, shape[dim]) for dim, pair in enumerate(pairs) if any(pair)]
-    for dim, before, after, n in moved:
-        if max(before, after) > (n - 1 if mode == "reflect" else n if mode == "circular" else 0 if n == 0 else 2**31):
-            raise ValueError(f"pad: {mode} padding {(before, after)} of axis {dim} needs more than shape {shape} has")
+def _pad_by_index(x, pairs, mode, axes):
+    """A border made of elements of x, of any dtype and around any axes: one after the other is taken by index."""
     y, steps = x.array, []
-    for dim, before, after, n in moved:
+    for dim in axes:
+        (before, after), n = pairs[dim], y.shape[dim]
         at = np.arange(-before, n + after)
         if mode == "reflect":
             at = n - 1 - abs(n - 1 - abs(at))
         at = _core.from_buffer(at % n if mode == "circular" else at.clip(0, n - 1))
         steps.append((dim, at, y.shape))
         y = _core.take(y, at, dim)
-    return record(y, _pad_from_x_grad, (x,), tuple(steps))
+    return record(y, _pad_by_index_grad, (x,), tuple(steps))
 
 
-def _pad_from_x_grad(node, dy):
+def _pad_by_index_grad(node, dy):
     for dim, at, shape in reversed(node.saved):
         dy = _core.take_grad(dy, at, shape, dim)
     node.give(0, dy)

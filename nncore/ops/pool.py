@@ -11,7 +11,7 @@ from .._core import as_float, record
 __all__ = ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
            "adaptive_avg_pool1d", "adaptive_avg_pool2d"]
 
-AVERAGE, INSIDE, ADAPTIVE = (_core.RESAMPLE[name] for name in ("average", "average inside", "adaptive"))
+SUM, AVERAGE, INSIDE, ADAPTIVE = (_core.RESAMPLE[name] for name in ("sum", "average", "average inside", "adaptive"))
 BYTE = 256  # places of a window that a byte can tell apart
 
 
@@ -33,8 +33,8 @@ def as_images(x, dims, name):
     """The Array of x as images, and the shape of x. There must be something to look at."""
     shape = x.array.shape
     if len(shape) < dims + 1:
-        raise ValueError(f"{name}: {'(..., time, channels)' if dims == 1 else '(..., height, width, channels)'} expected, "
-                         f"got shape {shape}")
+        wanted = "(..., time, channels)" if dims == 1 else "(..., height, width, channels)"
+        raise ValueError(f"{name}: {wanted} expected, got shape {shape}")
     if 0 in shape[-dims - 1:-1]:
         raise ValueError(f"{name}: shape {shape} has no positions")
     if dims == 2:
@@ -87,8 +87,8 @@ def _out(images, shape, settings, ceil_mode, name):
         if ceil_mode and (o - 1) * s >= n + p:  # the last window starts within the input or the padding before it
             o -= 1
         if o < 1:
-            raise ValueError(f"{name}: a window of {settings[0]}, padding {settings[2]}, dilation {settings[3]} (rows, columns) "
-                             f"does not fit shape {shape}")
+            raise ValueError(f"{name}: a window of {settings[0]}, padding {settings[2]}, dilation {settings[3]} "
+                             f"(rows, columns) does not fit shape {shape}")
         found.append(o)
     return tuple(found)
 
@@ -109,7 +109,8 @@ def _max_pool_grad(node, dy):
 
 
 def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """y[..., o, c] = the largest of x[..., o stride - padding + k dilation, c] over k < kernel_size; NaN if there is one.
+    """y[..., o, c] = the largest of x[..., o stride - padding + k dilation, c] over k < kernel_size; NaN if there is
+    one.
 
     x: (..., time, channels). stride: None is kernel_size. padding: positions on both sides that are no candidates.
     ceil_mode: windows may reach beyond the end. The gradient goes to the first of equal elements.
@@ -134,7 +135,7 @@ def _avg_pool(x, dims, kernel_size, stride, padding, ceil_mode, count_include_pa
         raise ValueError(f"{name}: divisor_override is 0")
     images, shape = as_images(x, dims, name)
     size = _out(images, shape, settings, ceil_mode, name)
-    how = AVERAGE if count_include_pad else INSIDE, settings[:3], divisor
+    how = SUM if divisor else AVERAGE if count_include_pad else INSIDE, settings[:3], divisor
     return recorded(x, _core.resample(images, size, *how), dims, resample_grad, how)
 
 
@@ -147,8 +148,8 @@ def resample_grad(node, dy):
 def avg_pool1d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """y[..., o, c] = the mean of x[..., o stride - padding + k, c] over k < kernel_size.
 
-    x: (..., time, channels). Padding counts as zeros, or not at all with count_include_pad=False. Other settings, and errors,
-    as max_pool1d's.
+    x: (..., time, channels). Padding counts as zeros, or not at all with count_include_pad=False. Other settings, and
+    errors, as max_pool1d's.
     """
     return _avg_pool(x, 1, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
@@ -161,7 +162,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     return _avg_pool(x, 2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-# ---- shares: output o of n sees positions floor(o h / n) .. ceil((o + 1) h / n) - 1 -------------------------------------
+# ---- shares: output o of n sees positions floor(o h / n) .. ceil((o + 1) h / n) - 1 --------------------------------
 
 def _shares(x, output_size, dims, name):
     """x as a tensor, its images, and the output's rows and columns."""
@@ -204,5 +205,6 @@ def adaptive_avg_pool1d(x, output_size):
 
 
 def adaptive_avg_pool2d(x, output_size):
-    """The same for images x[..., h, w, c]; output_size: a number, or a pair for height and width. 1: the global mean."""
+    """The same for images x[..., h, w, c]; output_size: a number, or a pair for height and width. 1: the global
+    mean."""
     return _adaptive_avg(x, output_size, 2)

@@ -20,8 +20,10 @@ def check_mode(mode, align_corners, name):
 def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None):
     """y = x at `size` positions, or at scale_factor times as many, rounded down; one of the two is given.
 
-    x: (batch, time, channels) or (batch, height, width, channels); size and scale_factor: a number, or one for each axis.
-    "nearest": position o is x's at floor(o * step), step = size of x / size of y, or 1 / scale_factor where that is given.
+    x: (batch, time, channels) or (batch, height, width, channels); size and scale_factor: a number, or one for each
+    axis.
+    "nearest": position o is x's at floor(o * step), step = size of x / size of y, or 1 / scale_factor where that is
+    given.
     "linear" (sequences) and "bilinear" (images): between the neighbours of (o + 1/2) step - 1/2, or of o step with
     align_corners=True, where step is such that the first and the last positions of x and y are the same.
     Raises ValueError for modes and shapes that do not go together, and for sizes below 1. As PyTorch's.
@@ -32,7 +34,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     shape = x.array.shape
     dims = len(shape) - 2
     if dims not in MODES[mode]:
-        raise ValueError(f"{name}: mode {mode!r} takes {' or '.join(f'{d + 2} axes' for d in MODES[mode])}, got shape {shape}")
+        wanted = " or ".join(f"{d + 2} axes" for d in MODES[mode])
+        raise ValueError(f"{name}: mode {mode!r} takes {wanted}, got shape {shape}")
     if (size is None) == (scale_factor is None):
         raise ValueError(f"{name}: either size or scale_factor is given")
     images, shape = as_images(x, dims, name)

@@ -33,8 +33,8 @@ def shares(n, count):
 
 
 def pooled(x, axes, reduce):
-    """y[b, o..., c] = reduce(the elements of a window that lie in x, the number of its positions). axes[d]: the lists of
-    positions along axis d + 1; what is in no axis of x is padding."""
+    """y[b, o..., c] = reduce(the elements of a window that lie in x, the number of its positions). axes[d]: the lists
+    of positions along axis d + 1; what is in no axis of x is padding."""
     x = array(x)
     sizes = x.shape[1:-1]
     y = []
@@ -71,7 +71,8 @@ def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
 
 
 def avg_pool(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
-    """y[b, o, c] = mean of x[b, o stride - padding + k, c] over k < kernel_size, where padding is 0 or does not count."""
+    """y[b, o, c] = mean of x[b, o stride - padding + k, c] over k < kernel_size, where padding is 0 or does not
+    count."""
     x = array(x)
     dims = len(x.shape) - 2
     settings = zip(x.shape[1:-1], each(kernel_size, dims), each(kernel_size if stride is None else stride, dims),
@@ -117,7 +118,8 @@ def nearest(n, count, scale):
 
 
 def between(n, count, scale, align_corners):
-    """The two neighbours of a position between them, by their distance; one, where it is a position itself or outside."""
+    """The two neighbours of a position between them, by their distance; one, where it is a position itself or
+    outside."""
     lists = []
     for o in range(count):
         if align_corners:
@@ -135,7 +137,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     sizes = x.shape[1:-1]
     scales = each(scale_factor, len(sizes))
     counts = [math.floor(n * f) for n, f in zip(sizes, scales)] if size is None else each(size, len(sizes))
-    axes = [nearest(*axis) if mode == "nearest" else between(*axis, align_corners) for axis in zip(sizes, counts, scales)]
+    axes = [nearest(*axis) if mode == "nearest" else between(*axis, align_corners)
+            for axis in zip(sizes, counts, scales)]
 
     def element(b, o, c):
         terms = []
