@@ -579,3 +579,10 @@ for shape, options in (((1, 7, 7, 3), ({"size": 7}, {"size": (13, 3)}, {"scale_f
         for more in ({}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}):
             case("interpolate", uniform(shape), attributes=attributes | more, terms=0 if more == {} else 12,
                  gradient_terms=60)
+for factor in (1.2, 1.3):  # sizes that stay as they are under a factor that is not 1
+    for mode in ("nearest", "linear"):
+        case("interpolate", uniform((1, 3, 5)), attributes={"scale_factor": factor, "mode": mode}, terms=8,
+             gradient_terms=40)
+    for mode in ("nearest", "bilinear"):
+        case("interpolate", uniform((1, 3, 7, 5)), attributes={"scale_factor": factor, "mode": mode}, terms=12,
+             gradient_terms=60)

@@ -89,6 +89,16 @@ def test_interpolation(isa):
                                                                                                                11.5]
 
 
+def test_an_axis_that_keeps_its_size_is_copied_as_pytorch_does(isa):
+    """The values are PyTorch 2.13's, printed: not what the formula alone gives."""
+    x = column(0, 1)
+    assert ops.interpolate(x, scale_factor=1.2, mode="linear").tolist() == [[[0], [1]]]
+    assert ops.interpolate(x, scale_factor=1.2).tolist() == [[[0], [0]]]  # the exception
+    image = leaf(np.array([0, 1]).reshape(1, 1, 2, 1))
+    for mode in ("nearest", "bilinear"):
+        assert ops.interpolate(image, scale_factor=1.2, mode=mode).tolist() == [[[[0], [1]]]]
+
+
 def test_what_does_not_take_part_does_not_spread(isa):
     """A neighbour with weight 0 is not read: infinity and NaN stay where they belong."""
     y = ops.interpolate(column(1, np.inf, 3), 5, mode="linear", align_corners=True)

@@ -26,6 +26,7 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     given.
     "linear" (sequences) and "bilinear" (images): between the neighbours of (o + 1/2) step - 1/2, or of o step with
     align_corners=True, where step is such that the first and the last positions of x and y are the same.
+    An axis of an image, and of a sequence with "linear", that keeps its size under scale_factor is copied.
     Raises ValueError for modes and shapes that do not go together, and for sizes below 1. As PyTorch's.
     """
     name = "interpolate"
@@ -48,7 +49,9 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         size = tuple(math.floor(n * f) for n, f in zip(before, factors))
         if min(size) < 1 or max(size) >= 2**31:
             raise ValueError(f"{name}: scale_factor {scale_factor} makes {size} of shape {shape}")
-        steps = [1 / f for f in factors]
+        # PyTorch copies an axis that keeps its size, whatever the factor, but for nearest of sequences
+        formula = dims == 1 and mode == "nearest"
+        steps = [1 / f if formula or n != o else 1.0 for f, n, o in zip(factors, before, size)]
     if align_corners:
         steps = [(n - 1) / (o - 1) if o > 1 else 0.0 for n, o in zip(before, size)]
     kind = RESAMPLE["nearest" if mode == "nearest" else "linear corners" if align_corners else "linear"]

@@ -137,6 +137,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     sizes = x.shape[1:-1]
     scales = each(scale_factor, len(sizes))
     counts = [math.floor(n * f) for n, f in zip(sizes, scales)] if size is None else each(size, len(sizes))
+    if mode != "nearest" or len(sizes) == 2:  # what keeps its size is copied, as PyTorch does
+        scales = [None if n == count else f for n, count, f in zip(sizes, counts, scales)]
     axes = [nearest(*axis) if mode == "nearest" else between(*axis, align_corners)
             for axis in zip(sizes, counts, scales)]
 
