@@ -2,7 +2,7 @@
 # groups), with top and left the zeros before the first pixels. Sequences [b,t,c] are images of height 1, their windows
 # [s,c,o] too. Sizes are checked by nncore.ops.conv, which knows the layer's words; here only what memory safety needs.
 
-cdef int image_operand(nn_call *c, Array x) except -1:
+cdef int conv_operand(nn_call *c, Array x) except -1:
     cdef int d
     operand(c, x)
     cdef nn_view *v = &c.v[c.nv - 1]
@@ -63,9 +63,9 @@ def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-
     cdef nn_call c
     cdef Array y = image_like(x, shape)
     begin(&c, NN_OP_conv, 1)
-    image_operand(&c, y)
-    image_operand(&c, x)
-    image_operand(&c, w)
+    conv_operand(&c, y)
+    conv_operand(&c, x)
+    conv_operand(&c, w)
     bias_operand(&c, b, c.v[0].n[3], f, a0)
     run_conv(&c, geometry, &c.v[1], &c.v[0], &c.v[2])
     return y
@@ -74,9 +74,9 @@ def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-
 cdef int conv_dx_to(Array dx, Array dy, Array w, Array b, tuple geometry, bint accumulate, int f=-1, float a0=0) except -1:
     cdef nn_call c
     begin(&c, NN_OP_conv_dx, 1)
-    image_operand(&c, dx)
-    image_operand(&c, dy)
-    image_operand(&c, w)
+    conv_operand(&c, dx)
+    conv_operand(&c, dy)
+    conv_operand(&c, w)
     bias_operand(&c, b, c.v[0].n[3], f, a0)
     c.flags = NN_ACC if accumulate else 0
     run_conv(&c, geometry, &c.v[0], &c.v[1], &c.v[2])
@@ -93,9 +93,9 @@ def conv_dx(Array dy, Array w, Array b or None, tuple geometry, tuple shape, int
 cdef int conv_dw_to(Array dw, Array x, Array dy, tuple geometry, bint accumulate) except -1:
     cdef nn_call c
     begin(&c, NN_OP_conv_dw, 1)
-    image_operand(&c, dw)
-    image_operand(&c, x)
-    image_operand(&c, dy)
+    conv_operand(&c, dw)
+    conv_operand(&c, x)
+    conv_operand(&c, dy)
     c.a.i[0] = -1
     c.flags = NN_ACC if accumulate else 0
     run_conv(&c, geometry, &c.v[1], &c.v[2], &c.v[0])
