@@ -10,10 +10,11 @@
 #include "elementwise.h"
 #include "gemm.h"
 #include "conv.h"
+#include "winograd.h"
+#include "winograd_product.h"
 #include "reduce.h"
 #include "gather.h"
 #include "augment.h"
-
 #include "pool.h"
 #include "resample.h"
 #include "softmax.h"

@@ -60,6 +60,17 @@ typedef struct {
     float sign, decay, lr, eps;
 } nn_adagrad;
 
+/* A piece of an image, and which part of it lies inside: rows top .. bottom-1, columns left .. right-1. */
+typedef struct {
+    int64_t rows, columns, top, bottom, left, right;
+} nn_patch;
+
+/* What will be wanted next, to be fetched while something else is computed: n[0] floats from p[0], n[1] from p[1] on. */
+typedef struct {
+    const float *p[2];
+    int64_t n[2];
+} nn_ahead;
+
 typedef struct {
     const char *name;
     int mr, nr, kc; /* gemm: rows and columns of a register tile, and how much of k goes through it at once */

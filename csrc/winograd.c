@@ -1,0 +1,441 @@
+/* Convolution with a 3 x 3 window by Winograd's minimal filtering, F(4x4, 3x3): stride 1, dilation 1, one group, no
+ * size 0.
+ *
+ *   y = A^T [(G w G^T) . (B^T x B)] A        dw = G^T [(B^T x B) . (A dy A^T)] G
+ *
+ * (Winograd 1980; Lavin and Gray 2016.) A tile of 4 x 4 pixels takes 36 multiplications for each pair of channels
+ * instead of 144. The points are 0, +-3/4, +-3/2 and infinity: against Lavin and Gray's +-1, +-2 they cost nothing
+ * and halve the error, to about twice that of a direct sum in float32. F(2x2) saves too little to be kept beside it.
+ *
+ * Axes as in conv.h. Tiles lie [image, down, across] and are cut into boxes. All cuts depend on sizes only; partial
+ * sums are added in the order of boxes and pieces. NaN or infinity in x gives NaN in the tiles that see it, up to 5
+ * pixels away, and nowhere else; in w or dy, in all that the channel reaches.
+ *
+ * What decides the speed is where the transformed data stay: u = G w G^T, v = B^T x B, m = u v, d = A dy A^T.
+ *
+ *   boxes    many tiles: u is made once; for each small box v, m and y follow on each other within L2. Channels are cut
+ *            into runs, which costs nothing and halves the error for 256 of them.
+ *   panels   few tiles: v of a large box is made once; then for a panel of columns o after another, u is made piece by
+ *            piece in L2 and used at once. With 4 x 4 maps u is larger than all else: 38 MB for 512 channels.
+ *   pieces   dw of few channels: boxes, whose products are added up in a u for each piece of the batch.
+ *   chunks   dw of many channels: v and d of a large box are made; then, a chunk of c and o after
+ *            another, u, and dw from it while it is in L2.
+ *
+ * Memory is idle during the products, so they fetch the next box and the pixels of y (nn_ahead). For 16 to 32
+ * channels that saves a fifth of the whole, and lets boxes be small. Each box is copied once, with a border of zeros,
+ * which gives all tiles the same form.
+ *
+ * Sizes were measured on a Xeon (Cascade Lake, 1 MB of L2). Tried there without gain: huge pages for the scratch,
+ * boxes of 64 and 128 tiles, panels for 256 tiles, prefetching w.
+ */
+#include "kernels/kernels.h"
+#include "conv.h"
+#include "par.h"
+
+#define L2 900000         /* bytes of it that u, v and m of a box may fill */
+#define BOX 32            /* tiles of a box ... */
+#define SMALL_BOX 16      /* ... or so many, if these fit into L2 where those do not */
+#define BOX_COLUMNS 32    /* columns o at a time, */
+#define DEEP_COLUMNS 128  /* or so many for more than DEPTH channels, whose v is beyond L2 */
+#define DEPTH 64          /* channels c at a time: also the length of a sum that starts at zero */
+#define FEW_TILES 128     /* up to so many: panels ... */
+#define PANEL_COLUMNS 64  /* of so many columns */
+#define DW_SMALL_CHANNELS 128 /* c + o up to which dw's boxes are BOX, */
+#define DW_BOX 64         /* and else this */
+#define PIECE_TILES 256   /* of a piece of the batch */
+#define PIECES 16         /* at most */
+#define CHUNK_TILES 256   /* of a box of chunks */
+#define CHUNK_WEIGHTS (128 * 256) /* c * o from which it is chunks ... */
+#define CHUNK_C 32        /* ... of so many channels, */
+#define CHUNK_O 64        /* so many columns, */
+#define CHUNK_DEPTH 128   /* and so many tiles to a sum that starts at zero */
+#define FLOPS_PER_NS 100.0
+
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t whole(int64_t channels) { return (channels + 15) / 16 * 16; }
+
+/* All tiles, and how they are cut into boxes; the last box in each direction may be smaller. */
+typedef struct {
+    int64_t images, down, across, box_images, box_down, box_across;
+    int64_t boxes, tiles; /* how many, and tiles of a box at most */
+} tiling;
+
+/* n in pieces of at most `most` that differ little: the size of the first */
+static int64_t even(int64_t n, int64_t most) { return ceil_div(n, ceil_div(n, max(most, 1))); }
+
+static int64_t tiles_of(const nn_conv *g) { return g->b * ceil_div(g->p, 4) * ceil_div(g->q, 4); }
+
+/* Boxes of at most `most` tiles: whole images, else whole rows, else parts of a row */
+static tiling cut(const nn_conv *g, int64_t most)
+{
+    tiling t = {.images = g->b, .down = ceil_div(g->p, 4), .across = ceil_div(g->q, 4)};
+    t.box_across = even(t.across, most);
+    t.box_down = even(t.down, most / t.across);
+    t.box_images = even(t.images, most / (t.across * t.down));
+    t.tiles = t.box_images * t.box_down * t.box_across;
+    t.boxes = ceil_div(t.images, t.box_images) * ceil_div(t.down, t.box_down) * ceil_div(t.across, t.box_across);
+    return t;
+}
+
+typedef struct {
+    int64_t image, i, j, images, down, across; /* its first tile, and its size */
+    int64_t tiles;
+} box;
+
+static box box_at(const tiling *t, int64_t number)
+{
+    int64_t across = ceil_div(t->across, t->box_across), down = ceil_div(t->down, t->box_down);
+    box x = {.j = number % across * t->box_across, .i = number / across % down * t->box_down,
+             .image = number / across / down * t->box_images};
+    x.images = min(t->box_images, t->images - x.image);
+    x.down = min(t->box_down, t->down - x.i);
+    x.across = min(t->box_across, t->across - x.j);
+    x.tiles = x.images * x.down * x.across;
+    return x;
+}
+
+/* Transformed data, [point][block of 16 channels][tile][16]; points are an odd number of cache lines apart. */
+typedef struct { int64_t block, plane; } layout;
+
+static layout layout_of(int64_t tiles, int64_t channels)
+{
+    int64_t block = 16 * tiles, lines = tiles * ceil_div(channels, 16);
+    return (layout){block, 16 * (lines | 1)};
+}
+
+typedef struct {
+    nn_conv g;
+    const float *x, *w, *bias, *dy;
+    float *y, *dw;
+    int flipped, acc;
+    nn_unary_fn *f;
+    const float *attr;
+    tiling t;
+    int64_t cc, oc;       /* channels c and columns o at a time */
+    layout v, m;          /* m: of the products; for dw, of d = A dy A^T */
+    float *u, *all_v, *all_d;
+    int64_t u_plane, pieces, number; /* floats of a point of u; pieces of the batch; the box in work */
+    float *scratch;
+    int64_t room;         /* floats of scratch for each worker */
+} wino;
+
+static double work_of(const wino *s, int64_t tiles) { return 72.0 * tiles * s->g.c * s->g.o / FLOPS_PER_NS; }
+static int64_t patch_floats(const tiling *t) { return (4 * t->box_down + 2) * (4 * t->box_across + 2) * 16; }
+
+/* ---- the three steps of a box ---- */
+
+/* The part of one image, x[h,w,c], that begins at `row` and `column`, of the 16 channels from c0 on */
+static void patch(float *to, const float *x, int64_t h, int64_t w, int64_t c, int64_t c0, int64_t row, int64_t column,
+                  int64_t rows, int64_t columns)
+{
+    nn_patch a = {.rows = rows, .columns = columns};
+    a.top = min(rows, max(0, -row)), a.left = min(columns, max(0, -column));
+    a.bottom = max(a.top, min(rows, h - row)), a.right = max(a.left, min(columns, w - column));
+    int empty = a.bottom == a.top || a.right == a.left; /* then there is no first pixel */
+    if (empty) a.bottom = a.top, a.right = a.left;
+    nn_k->winograd_patch(to, empty ? x : x + ((row + a.top) * w + column + a.left) * c + c0, w * c, c, &a);
+}
+
+/* v[point][tile][16] = B^T x B for the channels from c0 on */
+static void box_in(const wino *s, float *v, float *room, const box *x, int64_t c0)
+{
+    const nn_conv *g = &s->g;
+    int64_t rows = 4 * x->down + 2, columns = 4 * x->across + 2;
+    for (int64_t n = 0; n < x->images; n++) {
+        patch(room, s->x + (x->image + n) * g->h * g->w * g->c, g->h, g->w, g->c, c0, 4 * x->i - g->top,
+              4 * x->j - g->left, rows, columns);
+        for (int64_t i = 0; i < x->down; i++, v += 16 * x->across)
+            nn_k->winograd_in(v, s->v.plane, room + 4 * i * columns * 16, columns * 16, x->across);
+    }
+}
+
+/* d[point][tile][16] = A dy A^T for the columns from o0 on. Whole tiles are read where they lie. */
+static void box_dy(const wino *s, float *d, float *room, const box *x, int64_t o0)
+{
+    const nn_conv *g = &s->g;
+    int64_t row = g->q * g->o, q = 4 * x->j;
+    for (int64_t n = 0; n < x->images; n++)
+        for (int64_t i = 0; i < x->down; i++, d += 16 * x->across) {
+            const float *image = s->dy + (x->image + n) * g->p * row;
+            int64_t p = 4 * (x->i + i), direct = p + 4 <= g->p ? min(x->across, (g->q - q) / 4) : 0;
+            int64_t rest = x->across - direct;
+            nn_k->winograd_dy(d, s->m.plane, image + p * row + q * g->o + o0, row, g->o, direct);
+            if (!rest) continue;
+            patch(room, image, g->p, g->q, g->o, o0, p, q + 4 * direct, 4, 4 * rest);
+            nn_k->winograd_dy(d + 16 * direct, s->m.plane, room, 64 * rest, 16, rest);
+        }
+}
+
+/* y = f(A^T m A + bias) for `width` columns from o0 on */
+static void box_out(const wino *s, const float *m, const box *x, int64_t o0, int64_t width)
+{
+    const nn_conv *g = &s->g;
+    int64_t row = g->q * g->o, q = 4 * x->j, columns = min(4 * x->across, g->q - q);
+    for (int64_t n = 0; n < x->images; n++)
+        for (int64_t i = 0; i < x->down; i++, m += 16 * x->across) {
+            int64_t p = 4 * (x->i + i), rows = min(4, g->p - p);
+            float *y = s->y + ((x->image + n) * g->p + p) * row + q * g->o + o0;
+            for (int64_t j = 0; j < width; j += 16)
+                nn_k->winograd_out(y + j, row, g->o, m + j / 16 * s->m.block, s->m.plane, x->across, rows, columns,
+                                   width - j, s->bias ? s->bias + o0 + j : NULL, s->acc);
+            for (int64_t r = 0; s->f && r < rows; r++, y += row) {
+                if (width == g->o) s->f(y, y, s->attr, columns * width);
+                else for (int64_t k = 0; k < columns; k++) s->f(y + k * g->o, y + k * g->o, s->attr, width);
+            }
+        }
+}
+
+/* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes 9 c whole(o) floats */
+static void weights(const wino *s, float *u, float *room, int64_t c0, int64_t c, int64_t o0, int64_t o)
+{
+    const nn_conv *g = &s->g;
+    if (!s->flipped) {
+        nn_k->winograd_weights(u, s->u_plane, s->w + c0 * g->o + o0, g->c * g->o, g->o, c, o);
+        return;
+    }
+    int64_t ld = whole(o);
+    for (int tap = 0; tap < 9; tap++)
+        nn_k->transpose4(room + tap * c * ld, ld, s->w + ((8 - tap) * g->o + o0) * g->c + c0, g->c, c, o);
+    nn_k->winograd_weights(u, s->u_plane, room, c * ld, ld, c, o);
+}
+
+/* To be fetched: what a box needs of images of h rows of `row` floats, from `above` rows before its tiles on. With
+ * several threads the next box may be another's; then this is for nothing. */
+static void fetch(nn_ahead *f, int i, const wino *s, const float *images, int64_t number, int64_t h, int64_t row,
+                  int64_t above)
+{
+    if (number >= s->t.boxes) return;
+    box b = box_at(&s->t, number);
+    int64_t first = max(0, 4 * b.i - above), end = min(h, 4 * (b.i + b.down) + 2 - above);
+    f->p[i] = images + (b.image * h + first) * row;
+    f->n[i] = b.images > 1 ? b.images * h * row : (end - first) * row;
+}
+
+/* ---- forward ---- */
+
+/* u in pieces: those of cc channels for each panel of oc columns */
+static void weights_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    int64_t parts = ceil_div(s->g.c, s->cc), c0 = task % parts * s->cc, o0 = task / parts * s->oc;
+    weights(s, s->u + 36 * task * s->u_plane, s->scratch + worker * s->room, c0, min(s->cc, s->g.c - c0), o0,
+            min(s->oc, s->g.o - o0));
+}
+
+static void box_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    const nn_conv *g = &s->g;
+    float *v = s->scratch + worker * s->room, *m = v + 36 * s->v.plane, *room = m + 36 * s->m.plane, *u = s->u;
+    box x = box_at(&s->t, task);
+    for (int64_t c0 = 0; c0 < g->c; c0 += 16) box_in(s, v + c0 / 16 * s->v.block, room, &x, c0);
+    for (int64_t o0 = 0; o0 < g->o; o0 += s->oc) {
+        int64_t o = min(s->oc, g->o - o0);
+        for (int64_t c0 = 0; c0 < g->c; c0 += s->cc, u += 36 * s->u_plane) {
+            int64_t c = min(s->cc, g->c - c0);
+            nn_ahead f = {0};
+            if (o0 == 0 && c0 == 0) fetch(&f, 0, s, s->y, task, g->p, g->q * g->o, 0);
+            if (o0 + o == g->o && c0 + c == g->c) fetch(&f, 1, s, s->x, task + 1, g->h, g->w * g->c, g->top);
+            nn_k->winograd_product(m, s->m.plane, s->m.block, v + c0 / 16 * s->v.block, s->v.plane, s->v.block, u,
+                                   s->u_plane, x.tiles, c, o, c0 > 0, &f);
+        }
+        box_out(s, m, &x, o0, o);
+    }
+}
+
+/* Of u, v and m for a box of so many tiles */
+static int64_t box_bytes(const nn_conv *g, int64_t tiles)
+{
+    return 36 * (int64_t)sizeof(float) * (g->c * g->o + tiles * (g->c + BOX_COLUMNS));
+}
+
+static int run_boxes(wino *s)
+{
+    const nn_conv *g = &s->g;
+    s->t = cut(g, box_bytes(g, BOX) > L2 && box_bytes(g, SMALL_BOX) <= L2 ? SMALL_BOX : BOX);
+    s->oc = min(whole(g->o), g->c > DEPTH ? DEEP_COLUMNS : BOX_COLUMNS), s->cc = min(whole(g->c), DEPTH);
+    s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
+    s->room = 16 + max(36 * (s->v.plane + s->m.plane) + patch_floats(&s->t), 9 * s->cc * s->oc);
+    int64_t panels = ceil_div(g->o, s->oc) * ceil_div(g->c, s->cc);
+    size_t u_bytes = (size_t)(36 * panels * s->u_plane) * sizeof(float);
+    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    s->u = nn_alloc(u_bytes), s->scratch = nn_alloc(bytes);
+    int status = s->u && s->scratch ? NN_OK : NN_NOMEM;
+    if (status == NN_OK) {
+        nn_for(panels, 10.0 * g->c * g->o, weights_task, s);
+        nn_for(s->t.boxes, work_of(s, tiles_of(g)), box_task, s);
+    }
+    nn_free(s->u, u_bytes);
+    nn_free(s->scratch, bytes);
+    return status;
+}
+
+static void in_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    box x = box_at(&s->t, s->number);
+    box_in(s, s->all_v + task * s->v.block, s->scratch + worker * s->room, &x, 16 * task);
+}
+
+static void panel_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    const nn_conv *g = &s->g;
+    float *u = s->scratch + worker * s->room, *m = u + 36 * s->u_plane, *room = m + 36 * s->m.plane;
+    int64_t o0 = task * s->oc, o = min(s->oc, g->o - o0);
+    box x = box_at(&s->t, s->number);
+    const nn_ahead none = {0};
+    for (int64_t c0 = 0; c0 < g->c; c0 += s->cc) {
+        int64_t c = min(s->cc, g->c - c0);
+        weights(s, u, room, c0, c, o0, o);
+        nn_k->winograd_product(m, s->m.plane, s->m.block, s->all_v + c0 / 16 * s->v.block, s->v.plane, s->v.block, u,
+                               s->u_plane, x.tiles, c, o, c0 > 0, &none);
+    }
+    box_out(s, m, &x, o0, o);
+}
+
+static int run_panels(wino *s)
+{
+    const nn_conv *g = &s->g;
+    s->t = cut(g, FEW_TILES);
+    s->oc = min(whole(g->o), PANEL_COLUMNS), s->cc = min(whole(g->c), DEPTH);
+    s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
+    s->room = 16 + max(36 * (s->u_plane + s->m.plane) + 9 * s->cc * s->oc, patch_floats(&s->t));
+    size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float);
+    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    s->all_v = nn_alloc(v_bytes), s->scratch = nn_alloc(bytes);
+    int status = s->all_v && s->scratch ? NN_OK : NN_NOMEM;
+    for (s->number = 0; status == NN_OK && s->number < s->t.boxes; s->number++) {
+        nn_for(ceil_div(g->c, 16), 5.0 * s->t.tiles * g->c, in_task, s);
+        nn_for(ceil_div(g->o, s->oc), work_of(s, s->t.tiles), panel_task, s);
+    }
+    nn_free(s->all_v, v_bytes);
+    nn_free(s->scratch, bytes);
+    return status;
+}
+
+int nn_winograd(float *y, const float *x, const float *w, const float *bias, const nn_conv *g, int flipped, int acc,
+                nn_unary_fn *f, const float *attr)
+{
+    wino s = {.g = *g, .y = y, .x = x, .w = w, .bias = bias, .flipped = flipped, .acc = acc, .f = f, .attr = attr};
+    return tiles_of(g) <= FEW_TILES ? run_panels(&s) : run_boxes(&s);
+}
+
+/* ---- the gradient of the weights ---- */
+
+static void piece_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    const nn_conv *g = &s->g;
+    float *v = s->scratch + worker * s->room, *d = v + 36 * s->v.plane, *room = d + 36 * s->m.plane;
+    float *u = s->u + 36 * task * s->u_plane;
+    int64_t first = s->t.boxes * task / s->pieces, end = s->t.boxes * (task + 1) / s->pieces;
+    for (int64_t i = first; i < end; i++) {
+        box x = box_at(&s->t, i);
+        for (int64_t c0 = 0; c0 < g->c; c0 += 16) box_in(s, v + c0 / 16 * s->v.block, room, &x, c0);
+        for (int64_t o0 = 0; o0 < g->o; o0 += 16) box_dy(s, d + o0 / 16 * s->m.block, room, &x, o0);
+        nn_ahead f = {0};
+        fetch(&f, 0, s, s->x, i + 1, g->h, g->w * g->c, g->top);
+        fetch(&f, 1, s, s->dy, i + 1, g->p, g->q * g->o, 0);
+        nn_k->winograd_dw(u, s->u_plane, s->oc, v, s->v.plane, s->v.block, d, s->m.plane, s->m.block, x.tiles, g->c,
+                          g->o, i > first, &f);
+    }
+}
+
+/* dw from the sum of all pieces, for 16 channels c */
+static void sum_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    wino *s = arg;
+    const nn_conv *g = &s->g;
+    int64_t c0 = 16 * task, c = min(16, g->c - c0);
+    float *u = s->u + c0 * s->oc;
+    for (int64_t piece = 1; piece < s->pieces; piece++)
+        for (int point = 0; point < 36; point++)
+            nn_k->add_to(u + point * s->u_plane, u + (36 * piece + point) * s->u_plane, c * s->oc);
+    nn_k->winograd_dweights(s->dw + c0 * g->o, g->c * g->o, g->o, u, s->u_plane, s->oc, c, g->o, s->acc);
+}
+
+static int run_pieces(wino *s)
+{
+    const nn_conv *g = &s->g;
+    int64_t tiles = tiles_of(g);
+    s->t = cut(g, g->c + g->o <= DW_SMALL_CHANNELS ? BOX : DW_BOX);
+    s->pieces = min(s->t.boxes, max(1, min(PIECES, tiles / PIECE_TILES)));
+    s->oc = whole(g->o), s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, g->o);
+    s->u_plane = whole(g->c) * s->oc + 16;
+    s->room = 16 + 36 * (s->v.plane + s->m.plane) + patch_floats(&s->t);
+    size_t u_bytes = (size_t)(36 * s->pieces * s->u_plane) * sizeof(float);
+    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    s->u = nn_alloc(u_bytes), s->scratch = nn_alloc(bytes);
+    int status = s->u && s->scratch ? NN_OK : NN_NOMEM;
+    if (status == NN_OK) {
+        nn_for(s->pieces, work_of(s, tiles), piece_task, s);
+        nn_for(ceil_div(g->c, 16), 10.0 * g->c * g->o * s->pieces, sum_task, s);
+    }
+    nn_free(s->u, u_bytes);
+    nn_free(s->scratch, bytes);
+    return status;
+}
+
+/* v of 16 channels, or d */
+static void transform_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    int64_t blocks = ceil_div(s->g.c, 16);
+    float *room = s->scratch + worker * s->room;
+    box x = box_at(&s->t, s->number);
+    if (task < blocks) box_in(s, s->all_v + task * s->v.block, room, &x, 16 * task);
+    else box_dy(s, s->all_d + (task - blocks) * s->m.block, room, &x, 16 * (task - blocks));
+}
+
+/* The sums of all boxes stay in s->u; of a single box they are only passed through. */
+static void chunk_task(void *arg, int64_t task, int worker)
+{
+    wino *s = arg;
+    const nn_conv *g = &s->g;
+    int64_t chunks = ceil_div(g->c, s->cc), c0 = task % chunks * s->cc, o0 = task / chunks * s->oc;
+    int64_t c = min(s->cc, g->c - c0), o = min(s->oc, g->o - o0);
+    float *u = s->u ? s->u + 36 * task * s->u_plane : s->scratch + worker * s->room;
+    const float *v = s->all_v + c0 / 16 * s->v.block, *d = s->all_d + o0 / 16 * s->m.block;
+    box x = box_at(&s->t, s->number);
+    const nn_ahead none = {0};
+    for (int64_t t = 0; t < x.tiles; t += CHUNK_DEPTH)
+        nn_k->winograd_dw(u, s->u_plane, s->oc, v + 16 * t, s->v.plane, s->v.block, d + 16 * t, s->m.plane, s->m.block,
+                          min(CHUNK_DEPTH, x.tiles - t), c, o, s->number > 0 || t > 0, &none);
+    if (s->number + 1 == s->t.boxes)
+        nn_k->winograd_dweights(s->dw + c0 * g->o + o0, g->c * g->o, g->o, u, s->u_plane, s->oc, c, o, s->acc);
+}
+
+static int run_chunks(wino *s)
+{
+    const nn_conv *g = &s->g;
+    s->t = cut(g, CHUNK_TILES);
+    s->oc = min(whole(g->o), CHUNK_O), s->cc = min(whole(g->c), CHUNK_C);
+    s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, g->o), s->u_plane = s->cc * s->oc + 16;
+    s->room = 16 + max(36 * s->u_plane, patch_floats(&s->t));
+    int64_t chunks = ceil_div(g->c, s->cc) * ceil_div(g->o, s->oc), blocks = ceil_div(g->c, 16) + ceil_div(g->o, 16);
+    size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float), d_bytes = (size_t)(36 * s->m.plane) * sizeof(float);
+    size_t u_bytes = s->t.boxes > 1 ? (size_t)(36 * chunks * s->u_plane) * sizeof(float) : 0;
+    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    s->all_v = nn_alloc(v_bytes), s->all_d = nn_alloc(d_bytes), s->scratch = nn_alloc(bytes);
+    s->u = u_bytes ? nn_alloc(u_bytes) : NULL;
+    int status = s->all_v && s->all_d && s->scratch && (s->u || !u_bytes) ? NN_OK : NN_NOMEM;
+    for (s->number = 0; status == NN_OK && s->number < s->t.boxes; s->number++) {
+        nn_for(blocks, 5.0 * s->t.tiles * (g->c + g->o), transform_task, s);
+        nn_for(chunks, work_of(s, s->t.tiles), chunk_task, s);
+    }
+    nn_free(s->all_v, v_bytes);
+    nn_free(s->all_d, d_bytes);
+    nn_free(s->scratch, bytes);
+    nn_free(s->u, u_bytes);
+    return status;
+}
+
+int nn_winograd_dw(float *dw, const float *x, const float *dy, const nn_conv *g, int acc)
+{
+    wino s = {.g = *g, .x = x, .dy = dy, .dw = dw, .acc = acc};
+    return g->c * g->o >= CHUNK_WEIGHTS ? run_chunks(&s) : run_pieces(&s);
+}
