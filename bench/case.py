@@ -25,7 +25,8 @@ class Case:
 class Figure:
     """At least `floor` times as fast as the fastest of `peers`, in each of `cases` (name prefixes), with `threads`.
 
-    `own` is what of nncore is meant: its fastest mode, or one ("nncore/eager"). A peer is an engine ("torch") or one of its modes ("torch/eager"); "limit" is the machine. threads None means any.
+    `own` is what of nncore is meant: its fastest mode, or one ("nncore/eager"). A peer is an engine ("torch") or one of
+    its modes ("torch/eager"); "limit" is the machine. threads None means any.
     """
 
     text: str

@@ -1,13 +1,14 @@
 # Programs: the calls of a step, recorded while it runs once, then run again without Python.
 #
-# While a thread records, `run` appends every call to its Program. Memory that the step allocates is a numbered buffer, live
-# from the call that writes it first to the one that uses it last; all other memory (parameters, state, inputs) keeps its
-# address, and the program keeps its Arrays alive. What the host writes into new memory (a number, a NumPy array) is a
-# constant of the program. `finish` packs the buffers into one arena by their lifetimes and puts the final addresses into the
-# calls; `replay` hands them to nn_replay.
+# While a thread records, `run` appends every call to its Program. Memory that the step allocates is a numbered buffer,
+# live from the call that writes it first to the one that uses it last; all other memory (parameters, state, inputs)
+# keeps its address, and the program keeps its Arrays alive. What the host writes into new memory (a number, a NumPy
+# array) is a constant of the program. `finish` packs the buffers into one arena by their lifetimes and puts the final
+# addresses into the calls; `replay` hands them to nn_replay.
 #
-# What is not a call must come out the same after a replay: which leaves have a gradient, and where. The first and the last
-# state of every leaf that was touched are kept; a program runs only where the first state holds, and leaves the last one.
+# What is not a call must come out the same after a replay: which leaves have a gradient, and where. The first and the
+# last state of every leaf that was touched are kept; a program runs only where the first state holds, and leaves the
+# last one.
 
 cdef extern from *:
     """
@@ -43,9 +44,9 @@ def structure_changed():
     """Programs recorded so far no longer hold: a module, a parameter or an optimizer's group has changed."""
     global structure
     if nn_recording:
-        raise RuntimeError("a compiled step must not change modules, parameters or groups of an optimizer (it assigned an "
-                           "attribute of a Module, or set a parameter): that would happen once, while recording, and never "
-                           "again. Do it outside of the step")
+        raise RuntimeError("a compiled step must not change modules, parameters or groups of an optimizer (it assigned "
+                           "an attribute of a Module, or set a parameter): that would happen once, while recording, "
+                           "and never again. Do it outside of the step")
     structure += 1
 
 
@@ -76,9 +77,9 @@ cdef int host_reads(Array a) except -1:
     cdef int b = recorder.internal(&a.v)
     if b and recorder.buffers[b].writers == 0:
         return 0   # the host wrote it
-    raise RuntimeError(f"a compiled step must not read values on the host (item, float, bool, numpy, print of a tensor of shape "
-                       f"{a.shape}): they are not known when it is replayed. Return the tensor and read it outside, or use "
-                       "where() instead of if")
+    raise RuntimeError("a compiled step must not read values on the host (item, float, bool, numpy, print of a tensor "
+                       f"of shape {a.shape}): they are not known when it is replayed. Return the tensor and read it "
+                       "outside, or use where() instead of if")
 
 
 @cython.final
@@ -92,18 +93,19 @@ cdef class Program:
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
     cdef list touched         # the Arrays of `written`
-    cdef dict leaf_states
-    cdef list leaves
+    cdef dict leaf_states     # id -> LeafState, of what was recorded so far
+    cdef list leaves          # those of them that are there before and after each replay
+    cdef Py_ssize_t copies    # how many of the first calls give a buffer its constant
     cdef tuple statics, guards
     cdef Array arena
     cdef uint64_t structure, modes
-    cdef bint grad_off, busy, finished
+    cdef bint grad_off, busy
     cdef readonly size_t naive_bytes, live_bytes, arena_bytes
     cdef readonly object rebuild
 
     def __cinit__(self):
         self.outside, self.written, self.leaf_states = {}, {}, {}
-        self.constants, self.leaves = [], []
+        self.constants = []
         self.more_buffers()
         self.count = 1
 
@@ -168,8 +170,8 @@ cdef class Program:
             if self.buffers[b].constant:
                 value = self.constants[self.buffers[b].constant - 1]
                 if memcmp(value.v.p, self.buffers[b].base, self.buffers[b].bytes):
-                    raise RuntimeError("a compiled step must not change values on the host (through numpy()) of a tensor that "
-                                       "it has used; make another tensor")
+                    raise RuntimeError("a compiled step must not change values on the host (through numpy()) of a "
+                                       "tensor that it has used; make another tensor")
             else:
                 pause_recording(True)
                 try:
@@ -200,7 +202,7 @@ cdef class Program:
             b = self.internal(&c.v[k])
             to.v[k].buf = <uint16_t>b
             if b:
-                if k < c.nout or (c.op == NN_OP_dropout and k == 3):
+                if writes(c, k):
                     self.buffers[b].writers += 1
                 if self.buffers[b].first == -2:
                     self.buffers[b].first = <int32_t>self.n
@@ -219,12 +221,12 @@ cdef class Program:
         s.has0 = leaf.has_grad
         s.gradient0 = leaf.gradient
         self.leaf_states[id(leaf)] = s
-        self.leaves.append(s)
         return 0
 
     def start(self, list inputs, tuple statics, tuple guards):
-        """Record what this thread computes from here on. inputs: Arrays that are filled before each replay, None where the
-        argument is one of `statics` instead; guards: (cell, None, value) or (dict, key, value), what must still be there."""
+        """Record what this thread computes from here on. inputs: Arrays that are filled before each replay, None where
+        the argument is one of `statics` instead; guards: (cell, None, value) or (dict, key, value), what must still be
+        there."""
         global recorder, nn_recording
         if recorder is not None:
             raise RuntimeError("compile: another thread is recording")
@@ -242,16 +244,16 @@ cdef class Program:
     # ---- planning --------------------------------------------------------------------------------------------------
 
     def finish(self, list results, rebuild):
-        """Plan the memory. results: the Arrays that the step returns; rebuild(list of tensors): its result from them."""
+        """Plan the memory. results: the Arrays that the step returns; rebuild(list of tensors): its result."""
         cdef LeafState s
         cdef Array a
         cdef int b
-        cdef Py_ssize_t i
         self.rebuild = rebuild
         self.touched = list(self.written.values())
+        # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep
+        # them.
+        self.leaves = [s for s in self.leaf_states.values() if not self.local((<LeafState>s).array)]
         self.leaf_states.clear()
-        # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep them.
-        self.leaves = [s for s in self.leaves if not self.local((<LeafState>s).array)]
         s = None
         for s in self.leaves:
             s.has1, s.gradient1, s.owned1 = s.leaf.has_grad, s.leaf.gradient, s.leaf.grad_owned
@@ -259,7 +261,7 @@ cdef class Program:
                 b = self.internal(&s.gradient1.v)
                 if b:
                     self.buffers[b].pinned = True
-                    s.owned1 = s.leaf.grad_owned = False   # the next replay overwrites it: who reads or adds to it gets a copy
+                    s.owned1 = s.leaf.grad_owned = False   # the next replay overwrites it: others get a copy
                     a = root(s.gradient1)
                     self.outside[<size_t>a.v.p] = a
         self.results = []
@@ -277,8 +279,9 @@ cdef class Program:
                           if self.buffers[b].writers and not (self.buffers[b].freed or self.buffers[b].pinned)
                           and b not in returned]
         if kept:
-            raise RuntimeError(f"compile: {len(kept)} of the arrays that the step computed live on after it (a tensor kept in an "
-                               "attribute, a list or a variable outside): they would never change again. Return them instead")
+            raise RuntimeError(f"compile: {len(kept)} of the arrays that the step computed live on after it (a tensor "
+                               "kept in an attribute, a list or a variable outside): they would never change again. "
+                               "Return them instead")
         self.initial_copies()
         self.inherit()
         self.plan()
@@ -288,7 +291,6 @@ cdef class Program:
                 s.gradient1.v.buf = 0   # of this recording alone
                 a = root(s.gradient1)
                 a.v.buf = 0
-        self.finished = True
 
     cdef bint local(self, Array a):
         cdef Array r = root(a)
@@ -334,6 +336,7 @@ cdef class Program:
             self.calls[i] = c
             self.buffers[b].first = <int32_t>i
         self.n += extra
+        self.copies = extra
         return 0
 
     cdef void inherit(self) noexcept:
@@ -344,7 +347,8 @@ cdef class Program:
         for i in range(self.n):
             c = &self.calls[i]
             out = c.v[0].buf
-            if not out or self.buffers[out].first != i or self.buffers[out].pinned or not whole(&self.buffers[out], &c.v[0]):
+            if (not out or self.buffers[out].first != i or self.buffers[out].pinned
+                    or not whole(&self.buffers[out], &c.v[0])):
                 continue
             for k in range(c.nout, c.nv):
                 b = c.v[k].buf
@@ -357,9 +361,9 @@ cdef class Program:
                     break
 
     cdef int plan(self) except -1:
-        """Offsets: the largest buffer first, each as low as it fits beside those that live at the same time (greedy by size,
-        as in Pisarchyk and Lee, 2020). O(buffers^2)."""
-        cdef Py_ssize_t i, j, k, m = 0
+        """Offsets: the largest buffer first, each as low as it fits beside those that live at the same time (greedy by
+        size, as in Pisarchyk and Lee, 2020). O(buffers^2)."""
+        cdef Py_ssize_t i, k, m = 0
         cdef int b, a
         cdef buffer *x
         cdef buffer *y
@@ -433,27 +437,24 @@ cdef class Program:
         return 0
 
     cdef void place(self, nn_view *v) noexcept:
-        cdef int b = v.buf
-        cdef buffer *x
-        cdef size_t inside
-        if b == 0:
-            return
-        x = &self.buffers[b]
-        inside = <size_t>(v.p - x.base)
+        if v.buf:
+            v.p = self.home(v.buf) + (v.p - self.buffers[v.buf].base)
+
+    cdef char *home(self, int b) noexcept:
+        """Where a buffer lies once its memory is planned."""
+        cdef buffer *x = &self.buffers[b]
         if x.pinned:
-            return
+            return x.base
         if x.constant and not x.writers:
-            v.p = (<Array>self.constants[x.constant - 1]).v.p + inside
-            return
-        if x.heir_of:
-            x = &self.buffers[x.heir_of]
-        v.p = self.arena.v.p + x.offset + inside
+            return (<Array>self.constants[x.constant - 1]).v.p
+        return self.arena.v.p + self.buffers[x.heir_of if x.heir_of else b].offset
 
     # ---- running ---------------------------------------------------------------------------------------------------
 
     cpdef attempt(self, tuple args):
         """The result for these arguments: a tensor, or what `rebuild` makes of several; MISSING where the program was
-        recorded for something else. Arguments: tensors and NumPy arrays are copied in, others must be what they were."""
+        recorded for something else. Arguments: tensors and NumPy arrays are copied in, others must be what they were.
+        """
         if self.busy or nn_recording:   # in another thread, or within a step that is recorded
             return MISSING
         self.busy = True
@@ -476,7 +477,8 @@ cdef class Program:
             if (PyCell_GET(where) if name is None else PyDict_GetItem(where, name)) != PyTuple_GET_ITEM(guard, 2):
                 return MISSING
         for s in self.leaves:
-            if s.leaf.has_grad != s.has0 or s.leaf.array is not s.array or (s.has0 and s.leaf.gradient is not s.gradient0):
+            if (s.leaf.has_grad != s.has0 or s.leaf.array is not s.array
+                    or (s.has0 and s.leaf.gradient is not s.gradient0)):
                 return MISSING
         for i in range(PyTuple_GET_SIZE(args)):
             a = <Array>self.inputs[i]
@@ -487,13 +489,13 @@ cdef class Program:
                     return MISSING
             elif not copy_in(a, x):
                 return MISSING
+        for a in self.touched:   # a replay that fails has written to some of them too
+            a.written += 1
         self.replay()
         for s in self.leaves:
             s.leaf.has_grad = s.has1
             s.leaf.gradient = s.gradient1
             s.leaf.grad_owned = s.owned1
-        for a in self.touched:
-            a.written += 1
         if self.rebuild is None:
             return self.result(<Array>self.results[0])
         return self.rebuild([self.result(<Array>a) for a in self.results])
@@ -524,29 +526,34 @@ cdef class Program:
             if v is not w:
                 return False
         for s, t in zip(self.leaves, other.leaves):
-            if s.leaf is not t.leaf or s.array is not t.array or s.has0 != t.has0 or (s.has0 and s.gradient0 is not t.gradient0):
+            if (s.leaf is not t.leaf or s.array is not t.array or s.has0 != t.has0
+                    or (s.has0 and s.gradient0 is not t.gradient0)):
                 return False
         return True
 
-    cdef bint same_place(self, const nn_view *v, Program other, const nn_view *w) except -1:
-        """Whether an operand lies at the same place of the arena, of an input or of a constant, or else at one address."""
+    cdef bint same_place(self, const nn_view *v, Program other, const nn_view *w):
+        """Whether an operand lies at the same place of a buffer or of an input, or else at one address."""
         cdef Array a, b
-        for x, y in zip([self.arena, *self.inputs, *self.constants], [other.arena, *other.inputs, *other.constants]):
+        if v.buf or w.buf:
+            return v.buf == w.buf and v.p - self.home(v.buf) == w.p - other.home(w.buf)
+        if v.p == w.p:
+            return True
+        for x, y in zip(self.inputs, other.inputs):
             if x is not None:
                 a, b = x, y
-                if a.v.p <= v.p <= a.v.p + a.bytes and w.p - b.v.p == v.p - a.v.p:
-                    return True
-        return v.p == w.p or (v.buf != 0 and self.buffers[v.buf].pinned)
+                if a.v.p <= v.p <= a.v.p + a.bytes:
+                    return w.p - b.v.p == v.p - a.v.p
+        return False
 
     def difference(self, Program other):
         """Why two recordings of the same step are not the same program, in words; None if they are."""
         cdef Py_ssize_t i
-        cdef int k, d
+        cdef int k
         cdef nn_call *x
         cdef nn_call *y
         cdef nn_view *v
         cdef nn_view *w
-        if self.n != other.n:
+        if self.n != other.n or self.copies != other.copies:
             return f"{self.n} calls became {other.n}"
         for i in range(self.n):
             x = &self.calls[i]
@@ -561,7 +568,9 @@ cdef class Program:
                 w = &y.v[k]
                 if v.dtype != w.dtype or not same_shape(v, w):
                     return f"{name}: shape {shape_of(v)} became {shape_of(w)}"
-                if v.buf != w.buf or not self.same_place(v, other, w):
+                if i < self.copies and k == 1:   # a constant: those are compared below
+                    continue
+                if not self.same_place(v, other, w):
                     return f"{name}: operand {k} lies elsewhere"
         if len(self.constants) != len(other.constants):
             return f"{len(self.constants)} constants of the step became {len(other.constants)}"
@@ -571,13 +580,11 @@ cdef class Program:
         return None
 
     def calls_made(self):
-        """[(op, shapes of its operands, number of outputs, bytes of its operands, multiply-adds * 2 of a product or 0)]."""
-        cdef Py_ssize_t i
+        """[(op, shapes of its operands, number of outputs, bytes of its operands, flops of a product or 0)]."""
         return [describe(&self.calls[i]) for i in range(self.n)]
 
     def lifetimes(self):
         """[(offset, bytes, first call, last call)] of what lies in the arena, heirs with those they inherit from."""
-        cdef int b
         return [(self.buffers[b].offset, self.buffers[b].bytes, self.buffers[b].first, self.buffers[b].last)
                 for b in range(1, self.count)
                 if self.buffers[b].first >= -1 and not self.buffers[b].pinned and not self.buffers[b].heir_of
@@ -592,8 +599,13 @@ cdef inline bint whole(const buffer *b, const nn_view *v) noexcept:
     return v.p == b.base and nn_count(v) * nn_dtype_size[v.dtype] == b.bytes
 
 
-# Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not what
-# unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
+# Whether a call writes operand k: an output, or an input with ! in ops.inc.
+cdef bint writes(const nn_call *c, int k) noexcept:
+    return k < c.nout or (c.op == NN_OP_dropout and k == 3)
+
+
+# Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not
+# what unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
 cdef bint reads(const nn_call *c, int k) noexcept:
     return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_running_stats or c.op >= NN_OP_sgd
             or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation))
@@ -624,7 +636,8 @@ cdef bint copy_in(Array a, object x) except -1:
     cdef Array y
     if isinstance(x, TensorBase):
         y = (<TensorBase>x).array
-        if y.v.dtype != a.v.dtype or not same_shape(&y.v, &a.v) or (<TensorBase>x).wanted or (<TensorBase>x).node is not None:
+        if (y.v.dtype != a.v.dtype or not same_shape(&y.v, &a.v) or (<TensorBase>x).wanted
+                or (<TensorBase>x).node is not None):
             return False
         memcpy(a.v.p, y.v.p, nn_count(&a.v) * nn_dtype_size[a.v.dtype])
         return True

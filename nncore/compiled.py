@@ -5,9 +5,9 @@ The first two calls with arguments of some shapes run the function as it stands 
 those calls in C, without Python, allocation or the GIL. Results are the same to the last bit.
 
 What is recorded is what was computed, not the Python code around it. So what Python decides from the values of
-tensors cannot be recorded and is refused; what it decides from other things is looked at before each replay where that is
-possible (arguments, variables of enclosing functions and globals that the function names, modes of modules, parameters,
-which gradients there are), and recorded anew when it has changed.
+tensors cannot be recorded and is refused; what it decides from other things is looked at before each replay where that
+is possible (arguments, variables of enclosing functions and globals that the function names, modes of modules,
+parameters, which gradients there are), and recorded anew when it has changed.
 """
 import functools
 import os
@@ -28,19 +28,20 @@ MOST_RECORDINGS = 4   # of one signature in a row, no two of them the same
 _recording = threading.RLock()   # one thread at a time
 _LEAVES = (Tensor, np.ndarray, np.generic, float)
 _NATIVE = {np.dtype(name) for name in ("float32", "int64", "uint8", "bool")}
-_PLAIN = (int, float, str, bytes, bool, type(None), tuple, complex)
+_PLAIN = (int, str, bytes, complex, type(None))   # constants that are compared by value
 
 
 def compile(function):
     """A function that records what `function` computes and then replays it: faster where steps are small.
 
-    function: a training or inference step, or a Module. Arguments may be tensors, NumPy arrays, floats (these become inputs)
-    and anything else (constants: another value is another program), in tuples, lists and dicts too. The function is
-    given tensors. It may return tensors, numbers and None, in tuples, lists and dicts; the tensors returned carry no graph.
+    function: a training or inference step, or a Module. Arguments may be tensors, NumPy arrays, floats (these become
+    inputs) and anything else (constants: another value is another program), in tuples, lists and dicts too. The
+    function is given tensors. It may return tensors, numbers and None, in tuples, lists and dicts; the tensors returned
+    carry no graph.
 
-    RuntimeError, while recording, where the step does what a replay could not repeat: reads a value on the host (float(x),
-    x.item(), x.numpy(), if x > 0), sets a learning rate, changes a Module, or keeps a tensor outside of the step. ValueError
-    where two recordings differ, as when a number drawn by Python's random goes into the step.
+    RuntimeError, while recording, where the step does what a replay could not repeat: reads a value on the host
+    (float(x), x.item(), x.numpy(), if x > 0), sets a learning rate, changes a Module, or keeps a tensor outside of the
+    step. ValueError where two recordings differ, as when a number drawn by Python's random goes into the step.
 
         @nncore.compile
         def train_step(x, y):
@@ -87,7 +88,7 @@ class Compiled(_core.CompiledBase):
     def _record(self, flat, shape):
         """Run the function and record it; keep the program if the recording before said the same."""
         inputs = [_input(x) for x in flat]
-        kinds = tuple((a.dtype, a.shape) if a is not None else x if isinstance(x, _PLAIN) else id(x)
+        kinds = tuple((a.dtype, a.shape) if a is not None else (type(x), x if isinstance(x, _PLAIN) else id(x))
                       for a, x in zip(inputs, flat))
         with _recording:
             program, result = self._run(flat, shape, inputs, kinds)
@@ -99,9 +100,9 @@ class Compiled(_core.CompiledBase):
                 self._use(program)
             elif len(alike) + 1 >= MOST_RECORDINGS:
                 self.trials = [p for p in self.trials if p not in alike]
-                raise ValueError(f"compile: {len(alike) + 1} recordings of {_name(self.function)} all differ ({differences[0]}): "
-                                 "something in it changes from call to call that is no tensor (a random number of the host, a "
-                                 "counter). Make it an argument")
+                raise ValueError(f"compile: {len(alike) + 1} recordings of {_name(self.function)} all differ "
+                                 f"({differences[0]}): something in it changes from call to call that is no tensor (a "
+                                 "random number of the host, a counter). Make it an argument")
             else:
                 self.trials = [program, *self.trials][:MOST_PROGRAMS]
             return result
@@ -127,7 +128,8 @@ class Compiled(_core.CompiledBase):
 
     def summary(self):
         """What was recorded, as text: for each program its calls, flops, bytes moved, and memory."""
-        return "\n\n".join(p.summary(_name(self.function)) for p in self.programs) or f"{_name(self.function)}: nothing recorded yet"
+        name = _name(self.function)
+        return "\n\n".join(p.summary(name) for p in self.programs) or f"{name}: nothing recorded yet"
 
     def __getattr__(self, name):   # of the module or function
         if name == "function":     # not there yet: being copied
@@ -173,9 +175,11 @@ class _Program:
         for op, _, _, moved, flops in calls:
             n, m, f = ops.get(op, (0, 0, 0))
             ops[op] = n + 1, m + moved, f + flops
-        shapes = ", ".join("x".join(map(str, k[1])) or "number" if isinstance(k, tuple) and len(k) == 2 else repr(k) for k in self.kinds)
+        shapes = ", ".join("x".join(map(str, value)) or "number" if isinstance(kind, str) else repr(value)
+                           for kind, value in self.kinds)
         moved, flops = sum(c[3] for c in calls), sum(c[4] for c in calls)
-        lines = [f"{name}({shapes}): {len(calls)} calls, {flops / 1e6:.3g} Mflop in products, {moved / 1e6:.3g} MB moved",
+        lines = [f"{name}({shapes}): {len(calls)} calls, {flops / 1e6:.3g} Mflop in products, "
+                 f"{moved / 1e6:.3g} MB moved",
                  f"  memory: arena {self.core.arena_bytes} bytes; {self.core.live_bytes} live at most, "
                  f"{self.core.naive_bytes} with a place for each array"]
         lines += [f"  {op:24s}{n:5d} calls {m / 1e6:10.3g} MB {f / 1e6:10.3g} Mflop"
@@ -213,7 +217,8 @@ def _take_out(x, leaves, only_tensors):
         leaves.append(x)
         return _LEAF
     if isinstance(x, (_core.Array, np.ndarray)):
-        raise RuntimeError(f"compile: the step returns a {type(x).__name__}, which would never change again; return the tensor")
+        raise RuntimeError(f"compile: the step returns a {type(x).__name__}, which would never change again; return "
+                           "the tensor")
     return None, x
 
 
@@ -241,14 +246,15 @@ def _input(x):
     if not isinstance(x, _LEAVES):
         return None
     if isinstance(x, Tensor) and x.requires_grad:
-        raise ValueError(f"compile: an argument of shape {x.shape} requires a gradient, which a replay would not give it; "
-                         "use detach(), or let the step read the tensor as a variable")
+        raise ValueError(f"compile: an argument of shape {x.shape} requires a gradient, which a replay would not give "
+                         "it; use detach(), or let the step read the tensor as a variable")
     return to_array(x)
 
 
 def _guards(function):
-    """(cell or dict of globals, name or None, value) for the variables of enclosing functions and the globals that `function`
-    (of a Module: its forward) names: their values are constants of the recording, so it holds while they are the same objects."""
+    """(cell or dict of globals, name or None, value) for the variables of enclosing functions and the globals that
+    `function` (of a Module: its forward) names: their values are constants of the recording, so it holds while they are
+    the same objects."""
     if not hasattr(function, "__code__"):
         function = getattr(function, "forward", None)
     if isinstance(function, types.MethodType):

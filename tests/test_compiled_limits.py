@@ -112,6 +112,34 @@ def test_a_label_out_of_range_leaves_everything_as_it_was():
     assert run.losses(batches) == eager.losses(batches) and run.bits() == eager.bits() and run.python == 2
 
 
+def test_a_replay_that_fails_half_way_counts_as_a_write():
+    """A graph that saved a weight before it refuses to go back: the weight was stepped, then a label was wrong."""
+    w = nncore.ones(4, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+
+    @nncore.compile
+    def step(x, y):
+        (w * x).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return losses.cross_entropy(x.reshape(2, 2), y)
+    for _ in range(3):
+        step(np.ones(4, "f4"), np.array([0, 1]))
+    loss, before = (w * w).sum(), bits(w)
+    with pytest.raises((IndexError, ValueError), match="out of range"):
+        step(np.ones(4, "f4"), np.array([0, 2]))
+    assert bits(w) != before
+    with pytest.raises(RuntimeError, match="in place"):
+        loss.backward()
+
+
+def test_one_and_true_are_two_constants():
+    step = nncore.compile(lambda x, k: x * (2.0 if k is True else 3.0))
+    for _ in range(3):
+        assert step(1.0, True).item() == 2 and step(1.0, 1).item() == 3
+    assert len(step.programs) == 2 and not step.trials and "number, 1" in step.summary() and "True" in step.summary()
+
+
 def test_nan_comes_out():
     run = Run(True, dropout=0)
     for _ in range(3):

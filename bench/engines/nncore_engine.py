@@ -100,21 +100,24 @@ def net(sizes, activation, dropout=0.0):
     return nn.Sequential(*layers)
 
 
+def training(model, optimizer, loss_function):
+    """The step of a training loop, as users write it."""
+    def step(x, t):
+        value = loss_function(model(x), t)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return value
+    return step
+
+
 def train_step(sizes, activation, dropout, batch, loss):
     x, t = map(nncore.tensor, net_data(sizes, batch, loss))
     loss_function = nn.MSELoss() if loss == "mse" else nn.CrossEntropyLoss()
 
     def way():
         model = net(sizes, activation, dropout)
-        optimizer = nncore.optim.Adam(model.parameters(), lr=RATE)
-
-        def step(x, t):
-            value = loss_function(model(x), t)
-            value.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            return value
-        return step
+        return training(model, nncore.optim.Adam(model.parameters(), lr=RATE), loss_function)
 
     eager, compiled = way(), nncore.compile(way())
     return {"eager": lambda: eager(x, t), "compiled": lambda: compiled(x, t)}
@@ -134,15 +137,8 @@ def inference(sizes, activation, batch):
 def epoch(sizes, batch, folder, count):
     from ..mlp import mnist
     loader = data.DataLoader(*mnist(folder, count), batch_size=batch, shuffle=True)
-    model, loss_function = net(sizes, "relu"), nn.CrossEntropyLoss()
-    optimizer = nncore.optim.Adam(model.parameters(), lr=1e-3)
-
-    def step(inputs, targets):
-        value = loss_function(model(inputs), targets)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return value
+    model = net(sizes, "relu")
+    step = training(model, nncore.optim.Adam(model.parameters(), lr=1e-3), nn.CrossEntropyLoss())
 
     def work(step):
         for inputs, targets in loader:
