@@ -139,7 +139,7 @@ static int run(gemm *g)
     int64_t depth_blocks = (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc); /* of 0.63 to 1.25 times nn_k->kc */
     int64_t kc = ceil_div(g->k, depth_blocks > 0 ? depth_blocks : 1), row_tasks = ceil_div(g->m, MC);
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), nn_k->nr) * nn_k->nr;
-    int workers = nn_workers(), pack_a = g->m > 1 && g->n >= PACKING_COLUMNS;
+    int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS), pack_a = g->m > 1 && g->n >= PACKING_COLUMNS;
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
     g->wide = !pack_a && nn_wide(g->m, g->n);

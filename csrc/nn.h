@@ -91,8 +91,9 @@ extern const size_t nn_dtype_size[NN_DTYPES];
 /* Runs one call. Returns NN_OK, NN_NOMEM, or NN_BADINDEX with the offending value in nn_bad_index. Outputs may be half
  * written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
 int nn_run(const nn_call *c);
-/* Runs n calls one after another. After a failure, *failed is the number of the call that failed, and no later one ran. */
-int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed);
+/* Runs n calls one after another, on one team of at most `team` threads: nn_wished() after they were recorded. After a
+ * failure, *failed is the number of the call that failed, and no later one ran. */
+int nn_replay(const nn_call *calls, ptrdiff_t n, int team, ptrdiff_t *failed);
 extern _Thread_local int64_t nn_bad_index;
 
 /* Profiling (profile.c): a log of the calls that nn_run and nn_replay ran, one at a time for the whole process. Times are
@@ -133,6 +134,7 @@ const char *nn_isa_current(void);
 int nn_threads_get(void);
 void nn_threads_set(int n);
 int nn_has_openmp(void);
+int nn_wished(void); /* the most threads that work of this thread was worth since this was last called; 0: never over 1 */
 
 static inline int64_t nn_count(const nn_view *v)
 {

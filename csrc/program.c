@@ -1,6 +1,7 @@
 /* Running calls: the tables made from the op list, and the one place where a call meets its driver. */
 #include "fpstate.h"
 #include "nn.h"
+#include "par.h"
 #include "profile.h"
 
 #define OP(name, nout) int nn_op_##name(const nn_call *c);
@@ -62,14 +63,28 @@ int nn_run(const nn_call *c)
     return status;
 }
 
-int nn_replay(const nn_call *calls, ptrdiff_t n, ptrdiff_t *failed)
+typedef struct {
+    const nn_call *calls;
+    ptrdiff_t n, last;
+    int status;
+} replay;
+
+static void run_all(void *arg)
 {
-    nn_fp_state saved = nn_fp_enter();
-    int status = NN_OK;
-    for (ptrdiff_t i = 0; i < n && status == NN_OK; i++) {
-        status = drive(&calls[i]);
-        *failed = i;
+    replay *r = arg;
+    for (ptrdiff_t i = 0; i < r->n && r->status == NN_OK; i++) {
+        r->status = drive(&r->calls[i]);
+        r->last = i;
     }
+}
+
+int nn_replay(const nn_call *calls, ptrdiff_t n, int team, ptrdiff_t *failed)
+{
+    replay r = {calls, n, 0, NN_OK};
+    nn_fp_state saved = nn_fp_enter();
+    if (team < 2) run_all(&r);
+    else nn_lead(team, run_all, &r);
     nn_fp_leave(saved);
-    return status;
+    *failed = r.last;
+    return r.status;
 }

@@ -100,6 +100,7 @@ cdef class Program:
     cdef Array arena
     cdef uint64_t structure, modes
     cdef bint grad_off, busy
+    cdef readonly int team    # threads that its largest call is worth; 0: one, for all of them
     cdef readonly size_t naive_bytes, live_bytes, arena_bytes
     cdef readonly object rebuild
 
@@ -232,6 +233,7 @@ cdef class Program:
             raise RuntimeError("compile: another thread is recording")
         self.inputs, self.statics, self.guards = inputs, statics, guards
         self.structure, self.modes, self.grad_off = structure, modes, nn_grad_off
+        nn_wished()   # forget what ran before
         recorder = self
         nn_recording = 1
 
@@ -249,6 +251,7 @@ cdef class Program:
         cdef Array a
         cdef int b
         self.rebuild = rebuild
+        self.team = nn_wished()
         self.touched = list(self.written.values())
         # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep
         # them.
@@ -509,7 +512,7 @@ cdef class Program:
         cdef Py_ssize_t failed = 0
         cdef int status
         with nogil:
-            status = nn_replay(self.calls, self.n, &failed)
+            status = nn_replay(self.calls, self.n, self.team, &failed)
         if status != NN_OK:
             fail(&self.calls[failed], status)
         return 0

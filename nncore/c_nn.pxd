@@ -47,7 +47,7 @@ cdef extern from "nn.h" nogil:
     const char *nn_loss_names[]
     const size_t nn_dtype_size[]
     int nn_run(const nn_call *c)
-    int nn_replay(const nn_call *calls, Py_ssize_t n, Py_ssize_t *failed)
+    int nn_replay(const nn_call *calls, Py_ssize_t n, int team, Py_ssize_t *failed)
     int64_t nn_bad_index
     ctypedef struct nn_log:
         pass
@@ -81,4 +81,5 @@ cdef extern from "nn.h" nogil:
     int nn_threads_get()
     void nn_threads_set(int n)
     int nn_has_openmp()
+    int nn_wished()
     int64_t nn_count(const nn_view *v)

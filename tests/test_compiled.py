@@ -1,11 +1,14 @@
 """nncore.compile: a replayed step is the eager step to the last bit, or it is recorded anew; never stale."""
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import nncore
-from nncore import compiled, losses, nn, ops, optim
+from nncore import _core, compiled, losses, nn, ops, optim
 from nncore.data import Batch
 from steps import OPTIMIZERS, Run, bits, data, mlp, optimizer_bits, same_as_eager
 
@@ -20,13 +23,58 @@ def test_every_instruction_set(isa):
     same_as_eager([data(17, 33, seed=i) for i in range(20)], widths=(33, 65, 3))
 
 
+LARGE = dict(widths=(200, 300, 10))   # with data(256, 200): products worth several threads
+
+
 def test_any_number_of_threads(threads):
-    found = []
-    for n in (1, 2, 3):
+    found, teams = [], set()
+    for n in (1, 2, 3, 7):
         threads(n)
-        run = same_as_eager([data(256, 200, seed=i) for i in range(6)], widths=(200, 300, 10))
+        run = same_as_eager([data(256, 200, seed=i) for i in range(6)], **LARGE)
         found.append(run.bits())
-    assert found[0] == found[1] == found[2]
+        teams.add(run.step.programs[0].core.team)
+    assert found[1:] == found[:-1] and teams == {max(teams)} and max(teams) > 2
+
+
+def test_the_number_of_threads_may_change_between_replays(threads):
+    counts = [1, 7, 2, 1, 3] * 8
+    same_as_eager([data(256, 200, seed=i % 5) for i in range(len(counts))],
+                  between=lambda run, i: threads(counts[i]), **LARGE)
+
+
+def test_a_team_flushes_subnormal_numbers_too(threads):
+    """In every thread: the product of the even elements is subnormal."""
+    threads(3)
+    step = nncore.compile(lambda x, y: x * y)
+    x, y = np.full(10 ** 6, 1e-20, "f4"), np.full(10 ** 6, 1e-20, "f4")
+    y[1::2] = 1.0
+    for _ in range(4):
+        assert (step(x, y).numpy() == np.where(y == 1, x, np.float32(0))).all()
+    assert step.programs[0].core.team > 2
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are counted in /proc")
+@pytest.mark.parametrize("widths, rows, threads, expected", [
+    ((4, 64, 64, 2), 32, 2, 1), ((200, 300, 10), 256, 1, 1), ((200, 300, 10), 256, 2, 2)])
+def test_a_replay_wakes_threads_only_where_they_pay(widths, rows, threads, expected):
+    """Whether the OpenMP runtime was entered shows in the number of threads of a process."""
+    code = f"""if True:
+        import os, sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        import nncore
+        from steps import Run, data
+        before = len(os.listdir("/proc/self/task"))
+        nncore.set_num_threads(1)
+        run, batch = Run(True, widths={widths}), data({rows}, {widths[0]}, {widths[-1]})
+        run.losses([batch] * 3)
+        nncore.set_num_threads({threads})
+        run.losses([batch] * 3)
+        assert run.python == 2
+        print(len(os.listdir("/proc/self/task")) - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == f"{expected - 1}\n" or not _core.has_openmp(), done.stderr
 
 
 @pytest.mark.parametrize("extra", [lambda p: optim.clip_grad_norm_(p, 0.1), lambda p: optim.clip_grad_value_(p, 0.01),

@@ -247,17 +247,24 @@ def test_2000_replays_and_recordings_leave_no_memory():
     assert nncore.memory_stats()["live"] <= before + 1e5
 
 
-@pytest.mark.parametrize("warm", [0, 1, 3], ids=["first recording", "second recording", "replay"])
-def test_each_allocation_fails_in_turn(warm):
+@pytest.mark.parametrize("warm, rows, widths", [(0, 16, (6, 10, 3)), (1, 16, (6, 10, 3)), (3, 16, (6, 10, 3)),
+                                                (3, 256, (200, 300, 10))],
+                         ids=["first recording", "second recording", "replay", "replay by a team"])
+def test_each_allocation_fails_in_turn(threads, warm, rows, widths):
     """Afterwards the same step gives the bits of one that never failed, from the state before or the state after."""
+    threads(2)
+
     def extra(parameters):
         optim.clip_grad_norm_(parameters, 0.5)
+
+    def batch(seed=0):
+        return data(rows, widths[0], seed=seed)
     for n in range(500):
-        run, eager = Run(True, dropout=0, extra=extra), Run(False, dropout=0, extra=extra)
-        assert run.losses([data()] * warm) == eager.losses([data()] * warm)
+        run, eager = [Run(compile, widths=widths, dropout=0, extra=extra) for compile in (True, False)]
+        assert run.losses([batch()] * warm) == eager.losses([batch()] * warm)
         _core.memory_fail_after(n)
         try:
-            run.step(*data())
+            run.step(*batch())
             break
         except MemoryError as error:
             assert str(error)
@@ -266,9 +273,9 @@ def test_each_allocation_fails_in_turn(warm):
         assert not _core.recording()
         run.optimizer.zero_grad()
         if run.bits() != eager.bits():
-            eager.step(*data())
+            eager.step(*batch())
         for i in range(4):
-            assert run.losses([data(seed=i)]) == eager.losses([data(seed=i)]), f"allocation {n}"
+            assert run.losses([batch(i)]) == eager.losses([batch(i)]), f"allocation {n}"
         assert run.bits() == eager.bits() and run.python <= warm + 4
     assert n >= (1 if warm == 3 else 20)
 
@@ -294,10 +301,12 @@ def in_threads(*works):
         raise wrong[0]
 
 
-def test_two_threads_with_a_program_each(threads):
-    threads(2)
-    batches = [data(64, 40, seed=i) for i in range(40)]
-    options = dict(widths=(40, 90, 3), dropout=0)  # dropout would share a random state
+@pytest.mark.parametrize("n, rows, widths", [(2, 64, (40, 90, 3)), (2, 256, (200, 300, 10)), (7, 256, (200, 300, 10))])
+def test_two_threads_with_a_program_each(threads, n, rows, widths):
+    """Of the large ones, which have a team, one replays without: there is one at a time."""
+    threads(n)
+    batches = [data(rows, widths[0], seed=i) for i in range(40)]
+    options = dict(widths=widths, dropout=0)  # dropout would share a random state
     eager = Run(False, **options)
     expected = eager.losses(batches), eager.bits()
     runs, found = [Run(True, **options) for _ in range(2)], {}
@@ -342,10 +351,11 @@ def test_eager_steps_in_another_thread_are_not_recorded():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
-def test_parent_and_child_go_on_after_a_fork(threads):
+@pytest.mark.parametrize("rows, widths", [(16, (6, 10, 3)), (256, (200, 300, 10))])
+def test_parent_and_child_go_on_after_a_fork(threads, rows, widths):
     threads(2)
-    run, eager = Run(True), Run(False)
-    batches = [data(seed=i) for i in range(6)]
+    run, eager = Run(True, widths=widths), Run(False, widths=widths)
+    batches = [data(rows, widths[0], seed=i) for i in range(6)]
     eager_losses = eager.losses(batches * 2)
     nncore.manual_seed(8)
     assert run.losses(batches) == eager_losses[:6]
