@@ -87,7 +87,25 @@ static void copy_task(void *arg, int64_t task, int worker)
     case NN_F64: CONVERT_FROM(double)
     }
 }
-int nn_op_copy(const nn_call *c) { return run_flat(c, copy_task, NS_PER_ELEMENT); }
+
+/* Integers of at most 24 bits, not counting zeros at the end. */
+static int check_exact(const int64_t *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t u = x[i] < 0 ? -(uint64_t)x[i] : (uint64_t)x[i];
+        if (u >> 24 && u >> __builtin_ctzll(u) >> 24) {
+            nn_bad_index = x[i];
+            return NN_BADINDEX;
+        }
+    }
+    return NN_OK;
+}
+
+int nn_op_copy(const nn_call *c)
+{
+    int status = c->flags & NN_EXACT ? check_exact((const int64_t *)c->v[1].p, nn_count(&c->v[1])) : NN_OK;
+    return status ? status : run_flat(c, copy_task, NS_PER_ELEMENT);
+}
 
 /* Broadcasting: the output as a nest of loops, with a step for every operand in every loop; a step of 0 repeats. Loops
  * that run through all operands as one are merged, so the usual cases have one or two, and the innermost steps are 0

@@ -240,6 +240,39 @@ int nn_op_take_grad(const nn_call *c)
     return NN_OK;
 }
 
+/* ---- flat_index: the index of x[i, j] in x with both axes as one ---- */
+
+/* The steps of v along the axes of z; 0 where it repeats. */
+static void steps_of(const nn_view *v, const nn_view *z, int64_t *step)
+{
+    int64_t size = 1;
+    for (int d = z->nd - 1, e = v->nd - 1; d >= 0; d--, e--) {
+        step[d] = e >= 0 && v->n[e] > 1 ? size : 0;
+        if (e >= 0) size *= v->n[e];
+    }
+}
+
+int nn_op_flat_index(const nn_call *c)
+{
+    const nn_view *z = &c->v[0];
+    const int64_t *in[2] = {(const int64_t *)c->v[1].p, (const int64_t *)c->v[2].p}, *limit = c->a.i;
+    int64_t count = nn_count(z), step[2][NN_MAX_DIMS], *flat = (int64_t *)z->p;
+    for (int k = 0; k < 2 && count; k++) {
+        int status = check_indices(in[k], nn_count(&c->v[1 + k]), limit[k]);
+        nn_bad_operand = k + 1;
+        if (status) return status;
+        steps_of(&c->v[1 + k], z, step[k]);
+    }
+    for (int64_t j = 0; j < count; j++) {
+        int64_t at[2] = {0, 0};
+        for (int64_t d = z->nd - 1, left = j; d >= 0; left /= z->n[d--])
+            for (int k = 0; k < 2; k++) at[k] += left % z->n[d] * step[k][d];
+        int64_t x = in[0][at[0]], y = in[1][at[1]];
+        flat[j] = (x < 0 ? x + limit[0] : x) * limit[1] + (y < 0 ? y + limit[1] : y);
+    }
+    return NN_OK;
+}
+
 /* ---- gather_rows: a batch out of a data set ---- */
 
 typedef struct {

@@ -51,9 +51,10 @@ enum nn_flag {
     NN_MAXIMIZE = 32,  /* optimizers: climb instead */
     NN_RELU = 64,      /* group_norm: ReLU behind it */
     NN_FIXED = 128,    /* group_norm: mean and variance were given */
+    NN_EXACT = 256,    /* copy, i64 to f32: NN_BADINDEX for what float32 does not hold exactly */
 };
 
-enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX };
+enum nn_status { NN_OK, NN_NOMEM, NN_BADINDEX, NN_BADRANGE };
 
 /* Elementwise functions: one line each in these lists gives the enum, the name, the kernels and the attribute count. */
 enum nn_unary {
@@ -88,13 +89,16 @@ extern const char *const nn_binary_names[NN_BINARIES];
 extern const char *const nn_loss_names[NN_LOSSES];
 extern const size_t nn_dtype_size[NN_DTYPES];
 
-/* Runs one call. Returns NN_OK, NN_NOMEM, or NN_BADINDEX with the offending value in nn_bad_index. Outputs may be half
+/* Runs one call. Returns NN_OK, NN_NOMEM, NN_BADINDEX with the offending value in nn_bad_index and the operand it is of
+ * in nn_bad_operand, or NN_BADRANGE with the least and the largest value of the input in nn_bad_range. Outputs may be half
  * written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
 int nn_run(const nn_call *c);
 /* Runs n calls one after another, on one team of at most `team` threads: nn_wished() after they were recorded. After a
  * failure, *failed is the number of the call that failed, and no later one ran. */
 int nn_replay(const nn_call *calls, ptrdiff_t n, int team, ptrdiff_t *failed);
 extern _Thread_local int64_t nn_bad_index;
+extern _Thread_local int nn_bad_operand; /* of flat_index */
+extern _Thread_local float nn_bad_range[2];
 
 /* Profiling (profile.c): a log of the calls that nn_run and nn_replay ran, one at a time for the whole process. Times are
  * CLOCK_MONOTONIC, in nanoseconds. */
@@ -134,7 +138,7 @@ const char *nn_isa_current(void);
 int nn_threads_get(void);
 void nn_threads_set(int n);
 int nn_has_openmp(void);
-int nn_wished(void); /* the most threads that work of this thread was worth since this was last called; 0: never over 1 */
+int nn_wished(void); /* the most threads that work of this thread was worth since this was last called; 0: one */
 
 static inline int64_t nn_count(const nn_view *v)
 {

@@ -48,6 +48,8 @@ const char *const nn_loss_names[NN_LOSSES] = {
 const size_t nn_dtype_size[NN_DTYPES] = {[NN_F32] = 4, [NN_I64] = 8, [NN_U8] = 1, [NN_BOOL] = 1, [NN_U64] = 8, [NN_F64] = 8};
 
 _Thread_local int64_t nn_bad_index;
+_Thread_local int nn_bad_operand;
+_Thread_local float nn_bad_range[2];
 
 static inline int drive(const nn_call *c)
 {

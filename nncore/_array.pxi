@@ -433,7 +433,8 @@ def assign(Array to, Array x):
 
 
 def cast(Array x, dtype):
-    """x converted to another dtype: float32 to integers truncates, bool is x != 0."""
+    """x converted to another dtype: float32 to integers truncates, bool is x != 0. ValueError for an integer that float32
+    does not hold exactly."""
     cdef nn_view v = x.v
     cdef nn_call c
     v.dtype = <uint8_t>dtype_code(dtype)
@@ -441,5 +442,7 @@ def cast(Array x, dtype):
     begin(&c, NN_OP_copy, 1)
     operand(&c, y)
     operand(&c, x)
+    if x.v.dtype == NN_I64 and v.dtype == NN_F32:
+        c.flags = NN_EXACT
     run(&c, nn_count(&v))
     return y

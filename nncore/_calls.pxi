@@ -459,11 +459,28 @@ def take(Array x, Array index, dim=0):
     operand3(&c, y, o, j, i)
     operand3(&c, x, o, x.v.n[axis], i)
     operand(&c, index)
-    try:
-        run(&c, nn_count(&v))
-    except IndexError:
-        raise IndexError(f"take: index {nn_bad_index} is out of range for axis {axis} of shape {x.shape}") from None
+    run_checked(&c, nn_count(&v), &x.v, axis)
     return y
+
+
+def flat_index(Array x, Array y, int64_t n, int64_t m, tuple shape, tuple of, int axis):
+    """z = x m + y, where z[shape] picks from axes axis-1 and axis, of n and m elements, of an array with shape `of`."""
+    cdef nn_view v, whole
+    cdef nn_call c
+    need_index(x, "index")
+    need_index(y, "index")
+    v.dtype = NN_I64
+    set_shape(&v, shape)
+    set_shape(&whole, of)
+    cdef Array z = allocate(&v)
+    begin(&c, NN_OP_flat_index, 1)
+    operand(&c, z)
+    operand(&c, x)
+    operand(&c, y)
+    c.a.i[0] = n
+    c.a.i[1] = m
+    run_checked(&c, nn_count(&v) * 4, &whole, axis)
+    return z
 
 
 def take_grad(Array dy, Array index, tuple shape, int axis):
@@ -863,11 +880,6 @@ cdef int check_labels(Array x, Array target, Array weight, bint probabilities, s
     return 0
 
 
-cdef str label_error(Array x, str name):
-    return (f"{name}: label {nn_bad_index} is out of range for {x.v.n[x.v.nd - 1]} classes "
-            f"(scores {x.shape})")
-
-
 cdef inline int target_operand(nn_call *c, Array target, int64_t rows, int64_t n) except -1:
     if target.v.dtype == NN_F32:
         operand2(c, target, rows, n)
@@ -896,10 +908,7 @@ def cross_entropy(Array x, Array target, Array weight or None, float smoothing, 
     c.a.f[0] = smoothing
     c.a.i[1] = ignore
     c.a.i[2] = may_ignore
-    try:
-        run(&c, rows * n * 4)
-    except IndexError:
-        raise ValueError(label_error(x, "cross_entropy")) from None
+    run_checked(&c, rows * n * 4, &x.v, -1)
     return loss, scale, rz
 
 
@@ -941,10 +950,7 @@ def nll(Array x, Array target, Array weight or None, ignored, bint may_ignore):
     c.a.f[0] = 0
     c.a.i[1] = ignore
     c.a.i[2] = may_ignore
-    try:
-        run(&c, rows)
-    except IndexError:
-        raise ValueError(label_error(x, "nll_loss")) from None
+    run_checked(&c, rows, &x.v, -1)
     return loss, scale
 
 

@@ -98,6 +98,11 @@ cdef too_long(const char *op, Array x):
 
 # `work` in elements or multiply-adds / 16: the GIL is given up where it is worth it (about 20 us).
 cdef int run(nn_call *c, int64_t work) except -1:
+    return run_checked(c, work, NULL, 0)
+
+
+# The same for a call that may find a wrong value: its error tells the shape of x and the axis.
+cdef int run_checked(nn_call *c, int64_t work, const nn_view *x, int axis) except -1:
     cdef int status
     if nn_recording:
         recorder.before(c)
@@ -107,17 +112,33 @@ cdef int run(nn_call *c, int64_t work) except -1:
     else:
         status = nn_run(c)
     if status != NN_OK:
-        fail(c, status)
+        fail(c, status, None if x == NULL else (shape_of(x), axis))
     if nn_recording:
+        if x != NULL:
+            recorder.about[recorder.n] = (shape_of(x), axis)
         recorder.append(c)
     return 0
 
 
-cdef fail(nn_call *c, int status):
+# about: (shape, axis) as given to run_checked, or None.
+cdef fail(const nn_call *c, int status, tuple about):
     name = nn_op_names[c.op].decode()
     if status == NN_NOMEM:
         raise MemoryError(f"{name}: out of memory for working space")
-    raise IndexError(f"{name}: index {nn_bad_index} is out of range")
+    if status == NN_BADRANGE:
+        raise ValueError(f"binary_cross_entropy: probabilities within [0, 1] expected, got {nn_bad_range[0]:g} .. "
+                         f"{nn_bad_range[1]:g}; for scores use binary_cross_entropy_with_logits")
+    if c.op == NN_OP_copy:
+        raise ValueError(f"integer {nn_bad_index} is beyond 2**24 and not exact in float32")
+    if about is None:
+        raise IndexError(f"{name}: index {nn_bad_index} is out of range")
+    shape, axis = about
+    if c.op == NN_OP_cross_entropy or c.op == NN_OP_nll:
+        raise ValueError(f"{'nll_loss' if c.op == NN_OP_nll else name}: label {nn_bad_index} is out of range for "
+                         f"{shape[axis]} classes (scores {shape})")
+    if c.op == NN_OP_flat_index:
+        raise IndexError(f"index {nn_bad_index} is out of range for axis {axis + nn_bad_operand - 2} of shape {shape}")
+    raise IndexError(f"{name}: index {nn_bad_index} is out of range for axis {axis} of shape {shape}")
 
 
 # ---- profiling -------------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ cdef class Program:
     cdef dict outside         # address -> Array: memory that is not the program's
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
+    cdef dict about           # number of a call -> what its error tells; see run_checked
     cdef list touched         # the Arrays of `written`
     cdef dict leaf_states     # id -> LeafState, of what was recorded so far
     cdef list leaves          # those of them that are there before and after each replay
@@ -105,7 +106,7 @@ cdef class Program:
     cdef readonly object rebuild
 
     def __cinit__(self):
-        self.outside, self.written, self.leaf_states = {}, {}, {}
+        self.outside, self.written, self.leaf_states, self.about = {}, {}, {}, {}
         self.constants = []
         self.more_buffers()
         self.count = 1
@@ -514,7 +515,7 @@ cdef class Program:
         with nogil:
             status = nn_replay(self.calls, self.n, self.team, &failed)
         if status != NN_OK:
-            fail(&self.calls[failed], status)
+            fail(&self.calls[failed], status, self.about.get(failed - self.copies))
         return 0
 
     # ---- what it is ------------------------------------------------------------------------------------------------

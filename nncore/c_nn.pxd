@@ -19,8 +19,8 @@ cdef extern from "nn.h" nogil:
         uint32_t flags
         nn_view v[8]
         nn_attributes a
-    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED
-    enum: NN_OK, NN_NOMEM, NN_BADINDEX
+    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED, NN_EXACT
+    enum: NN_OK, NN_NOMEM, NN_BADINDEX, NN_BADRANGE
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
     enum: NN_WINDOW, NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS, NN_REFLECT
     enum: NN_REPLICATE, NN_CIRCULAR
@@ -28,7 +28,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_neg, NN_add, NN_mul, NN_eq
     enum: NN_OP_copy, NN_OP_fill, NN_OP_unary, NN_OP_unary_grad, NN_OP_binary, NN_OP_where, NN_OP_add_to
     enum: NN_OP_reduce, NN_OP_var, NN_OP_argmax, NN_OP_norm
-    enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_gather_rows
+    enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_flat_index, NN_OP_gather_rows
     enum: NN_OP_augment, NN_OP_mix
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
     enum: NN_OP_max_pool, NN_OP_max_pool_grad, NN_OP_resample, NN_OP_resample_grad
@@ -49,6 +49,8 @@ cdef extern from "nn.h" nogil:
     int nn_run(const nn_call *c)
     int nn_replay(const nn_call *calls, Py_ssize_t n, int team, Py_ssize_t *failed)
     int64_t nn_bad_index
+    int nn_bad_operand
+    float nn_bad_range[2]
     ctypedef struct nn_log:
         pass
     ctypedef struct nn_log_info:

@@ -91,13 +91,7 @@ _LOG, _CLIP = _core.UNARY["log"][0], _core.UNARY["clip"][0]
 
 def binary_cross_entropy(input, target, reduction="mean"):
     """-(target log(input) + (1 - target) log(1 - input)); logarithms are limited to -100. input: probabilities."""
-    x = as_float(input)
-    if x.array.size:
-        low, high = _core.reduce("min", x.array).item(), _core.reduce("max", x.array).item()
-        if low < 0 or high > 1:
-            raise ValueError(f"binary_cross_entropy: probabilities within [0, 1] expected, got {low:g} .. {high:g}; "
-                             "for scores use binary_cross_entropy_with_logits")
-    return _elementwise("binary_cross_entropy", x, target, reduction, 0.0, BCE, _bce_grad)
+    return _elementwise("binary_cross_entropy", input, target, reduction, 0.0, BCE, _bce_grad)
 
 
 def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight=None):

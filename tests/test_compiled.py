@@ -233,6 +233,37 @@ def test_a_gradient_of_the_argument():
     assert len(runs) == 2
 
 
+@pytest.mark.parametrize("name", ["probabilities", "actions", "masks"])
+def test_losses_that_look_at_values(name, threads):
+    """binary_cross_entropy, which refuses what is no probability; q[range(n), actions]; comparisons and labels as numbers."""
+    def loss_of(y, t):
+        if name == "probabilities":
+            return losses.binary_cross_entropy(ops.sigmoid(y), t.reshape(-1, 1) * nncore.ones(1, 3), reduction="mean")
+        if name == "actions":
+            return ((y[range(len(y)), t] - 1.0) ** 2).mean() + y[-1, t].sum()
+        return ((y - 1.0) ** 2 * (y > -1) * t.reshape(-1, 1)).mean()
+    results = []
+    for compile in (False, True):
+        nncore.manual_seed(3)
+        model, runs = mlp(6, 40, 3), []
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+        def step(x, t):
+            runs.append(0)
+            loss = loss_of(model(x), t)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+        step, found = nncore.compile(step) if compile else step, []
+        for i in range(40):
+            threads(1 + i % 3)
+            x, t = data(200, seed=i)
+            found += bits(step(nncore.tensor(x), nncore.tensor(t % 2 if name == "probabilities" else t)))
+        results.append((found, bits(*model.parameters())))
+    assert results[0] == results[1] and len(runs) == 2 and len(set(found)) == 40
+
+
 # ---- arguments and results -------------------------------------------------------------------------------------------
 
 def test_a_module_batch_1_numpy_in_tensor_out():

@@ -49,3 +49,12 @@ def test_errors(key, message):
 def test_arrays_apart_are_refused():
     with pytest.raises(IndexError, match="side by side"):
         nncore.zeros(3, 4, 5)[[0, 1], :, [0, 1]]
+
+
+def test_integers_that_float32_does_not_hold():
+    x = nncore.ones(1)
+    for value in (2 ** 24, -(2 ** 24), 2 ** 24 + 2, 2 ** 62, -(2 ** 63), 3 << 60, 0):
+        assert (x * nncore.tensor([value])).item() == value
+    for value in (2 ** 24 + 1, -(2 ** 24) - 1, 2 ** 63 - 1, -(2 ** 63) + 1, (1 << 40) + 1):
+        with pytest.raises(ValueError, match="not exact"):
+            x * nncore.tensor([0, value])

@@ -70,7 +70,7 @@ def _joined(keys, arrays):
     together = [as_tensor(k) for k in keys[first:last]]
     if any(k.array.dtype == "bool" for k in together):
         raise IndexError("a mask cannot stand beside other arrays of indices")
-    together = _Together(index_tensor(k).array.numpy() for k in together)
+    together = _Together(index_tensor(k).array for k in together)
     return keys[:first] + [together] + keys[last:], arrays[:first] + [True] + arrays[last:]
 
 
@@ -105,17 +105,13 @@ def _pick(x, k, dim):
 
 def _pick_many(x, arrays, dim):
     """The same for several arrays of integers at axes dim, dim + 1, ...: those axes become one, and one array picks there."""
-    shape, n = x.array.shape, len(arrays)
+    shape, flat, joined = x.array.shape, arrays[0], x.array.shape[dim]
     try:
-        arrays = np.broadcast_arrays(*arrays)
+        sizes = np.broadcast_shapes(*[a.shape for a in arrays])
     except ValueError:
         raise IndexError(f"arrays of indices of shapes {[a.shape for a in arrays]} do not broadcast") from None
-    flat = np.zeros(arrays[0].shape, np.int64)
-    for axis, a in enumerate(arrays, dim):
-        size = shape[axis]
-        wrong = a[(a < -size) | (a >= size)]
-        if wrong.size:
-            raise IndexError(f"index {wrong.flat[0]} is out of range for axis {axis} of shape {shape}")
-        flat = flat * size + a % max(size, 1)
-    joined = int(np.prod(shape[dim:dim + n]))
-    return take(reshape(x, shape[:dim] + (joined,) + shape[dim + n:]), flat, dim), flat.shape
+    for axis, a in enumerate(arrays[1:], dim + 1):
+        flat = _core.flat_index(flat, a, joined, shape[axis], sizes, shape, axis)
+        joined *= shape[axis]
+    rest = shape[dim + len(arrays):]
+    return take(reshape(x, shape[:dim] + (joined,) + rest), _core.make_tensor(flat), dim), sizes
