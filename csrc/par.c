@@ -42,8 +42,8 @@ static int worth(double work)
 }
 
 static atomic_int threads = 1;
-/* What nn_workers last answered on this thread: scratch was sized by it, so a following nn_for must not use more even if
- * another thread calls nn_threads_set in between. 0: nothing since nn_threads_set was called here. */
+/* What nn_workers last answered in the call that this thread runs: scratch was sized by it, so a following nn_for must
+ * not use more even if another thread calls nn_threads_set in between. 0: nothing. */
 static _Thread_local int promised;
 /* The most threads that a piece of work was worth on this thread since nn_wished was asked. By its work alone: how many
  * tasks a matrix product is cut into depends on the number of threads. */
@@ -160,8 +160,8 @@ static void give_team(void) { atomic_flag_clear_explicit(&taken, memory_order_re
  * so either it sees that the job is closed, or the leader sees it inside (both in the one order of all seq_cst
  * accesses), and the job's fields stay as they are until it has left.
  *
- * Against a region for each call, two threads of a Xeon (Cascade Lake): 2-3 % less time for the steps of bench/mlp.py
- * when the machine is quiet, a fifth to two fifths less when others use one of the two processors.
+ * Against a region for each call, two threads of a Xeon (Cascade Lake): the steps of bench/mlp.py take the same time,
+ * within 4 %, when the machine is quiet; while others compute on both processors, the median of the largest is half.
  */
 #define SPINS 3000 /* pauses before a follower sleeps: SPIN_COUNT in nncore/threads.py */
 #define OVER UINT64_MAX
@@ -313,8 +313,9 @@ void nn_for(int64_t tasks, double work, nn_task_fn *fn, void *arg)
 
 int nn_workers(double work) { return promised = most_workers(work); }
 
+void nn_forget_workers(void) { promised = 0; }
+
 void nn_threads_set(int n)
 {
-    promised = 0;
     atomic_store_explicit(&threads, n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n, memory_order_relaxed);
 }

@@ -18,6 +18,7 @@ void nn_lead(int most, nn_lead_fn *program, void *arg);
 /* worker < nn_workers(work) in every task of a following nn_for of at most that work: the size of per-worker scratch. 1
  * where it will be serial. */
 int nn_workers(double work);
+void nn_forget_workers(void); /* before each call */
 
 static inline int64_t nn_chunks(int64_t n) { return (n + NN_CHUNK - 1) / NN_CHUNK; }
 #endif

@@ -53,6 +53,7 @@ _Thread_local float nn_bad_range[2];
 
 static inline int drive(const nn_call *c)
 {
+    nn_forget_workers();
     if (__builtin_expect(atomic_load_explicit(&nn_profiling, memory_order_relaxed), 0)) return nn_profiled(c, drivers[c->op]);
     return drivers[c->op](c);
 }
