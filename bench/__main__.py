@@ -85,13 +85,17 @@ def ask_workers(options, threads, record, figures):
                 print("\n" + table.results(title, found, [p for p in options.peers if p not in FORCED]))
                 if any(p in r.samples for r in found for p in FORCED):
                     print("\n" + table.results(title, found, FORCED))
+            if question == "mlp" and (text := table.starts(found, [p for p in options.peers if p not in FORCED])):
+                print("\n" + text)
             for r in found:
                 for note in dict.fromkeys(r.notes):
                     print(f"  {r.case.name}: {note}")
             sys.stdout.flush()
             figures += filter(None, (judge(f, found, threads) for f in module.FIGURES))
+            figures += module.judge_recording(found, threads) if question == "mlp" else []
             record["results"] += [{"question": question, "threads": threads, "case": r.case.name, "args": r.case.args,
-                                   "limit": r.case.limit, "samples": r.samples, "notes": r.notes} for r in found]
+                                   "limit": r.case.limit, "samples": r.samples, "first": r.first, "notes": r.notes}
+                                  for r in found]
 
 
 def main(argv=None):

@@ -39,10 +39,12 @@ class Figure:
 
 @dataclass
 class Result:
-    """samples[engine][variant]: seconds per call, one per round; a round that failed is None."""
+    """samples[engine][variant]: seconds per call, one per round; a round that failed is None. first[engine][variant]:
+    seconds of the first call."""
 
     case: Case
     samples: dict = field(default_factory=dict)
+    first: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 
     def best(self, peer):

@@ -160,6 +160,7 @@ class Workers:
             if not speeds:
                 continue
             checks[worker.engine] = answer["check"]
+            result.first[worker.engine] = answer.get("first", {})
             result.samples[worker.engine] = {variant: [] for variant in worth_measuring(speeds)}
             turns.append(worker)
         for i in range(case.rounds or rounds) if turns else ():

@@ -1,12 +1,14 @@
 """mlp: whole training steps, and epochs of MNIST against scikit-learn's MLPClassifier.
 
 A step is forward, loss, backward, Adam and the gradients cleared, on one batch. An epoch shuffles, gathers and trains.
+For compiled steps also: how long until the first result, and what nncore's recording costs.
 """
 import gzip
 import os
 from pathlib import Path
 
 from .case import Case, Figure
+from .table import recording
 
 CLASSIFIER = {"sizes": (784, 512, 256, 10), "activation": "relu", "dropout": 0.2, "batch": 128, "loss": "cross_entropy"}
 TINY = {"sizes": (4, 64, 64, 2), "activation": "tanh", "dropout": 0.0, "batch": 32, "loss": "mse"}
@@ -85,3 +87,15 @@ FIGURES = [
     Figure("beyond the issue: the same, PyTorch with MKL made to use AVX-512", 1.0, ("torch-avx512",),
            ("step", "epoch")),
 ]
+RECORDING = 5   # eager steps
+
+
+def judge_recording(found, threads):
+    """[the figure's line]: recording a new program costs at most so many eager steps."""
+    costs = {r.case.name: c for r in found if (c := recording(r)) is not None}
+    if not costs:
+        return []
+    worst = max(costs, key=costs.get)
+    return [{"figure": f"recording a new program: at most {RECORDING} eager steps", "threads": threads,
+             "verdict": "reached" if costs[worst] <= RECORDING else "NOT REACHED",
+             "got": f"worst {costs[worst]:.1f}: {worst}"}]

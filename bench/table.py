@@ -56,6 +56,36 @@ def results(title, found, peers):
     return align([[row[i] for i in used] for row in rows])
 
 
+def starts(found, peers):
+    """A row per compiled step: how long until it gives its first result, and what nncore's recording costs."""
+    rows = [["until the first result of the compiled step", "nncore", "recording, in eager steps", *peers]]
+    for r in found:
+        own, cost = r.first.get("nncore", {}).get("compiled"), recording(r)
+        times = [first_result(r, p) for p in peers]
+        if own:
+            rows.append([r.case.name, seconds(own), f"{cost:.1f}" if cost is not None else "",
+                         *(seconds(t) if t else "" for t in times)])
+    legend = ("one reading in a process that has imported its engine; of a peer, its compiled variant that is fastest "
+              "afterwards (torch.compile finds what an earlier run left in its cache on disk).\nrecording: nncore's "
+              "first two calls, which are recorded, less two eager steps, in eager steps; medians")
+    return f"{align(rows)}\n{legend}" if len(rows) > 1 else ""
+
+
+def first_result(result, peer):
+    """Seconds of the first call of the compiled variant that is fastest afterwards; None if there is none."""
+    compiled = {v: median(t for t in s if t) for v, s in result.samples.get(peer, {}).items()
+                if not v.startswith("eager") and any(s)}
+    return result.first.get(peer, {}).get(min(compiled, key=compiled.get)) if compiled else None
+
+
+def recording(result):
+    """What recording a new program costs, in eager steps; None if it was not measured."""
+    mine = {v: median(t for t in s if t) for v, s in result.samples.get("nncore", {}).items() if any(s)}
+    if not {"eager", "recording"} <= set(mine):
+        return None
+    return (mine["recording"] - 2 * mine["eager"]) / mine["eager"]
+
+
 def limits(title, found):
     rows = [[title, "median", "best"]]
     for r in found:

@@ -1,7 +1,8 @@
 """One engine in a process of its own: reads requests and writes answers, JSON lines on stdin and stdout.
 
     {"do": "prepare", "kind": ..., "args": {...}, "seconds": a sample should last, "check": whether to return a summary}
-        ->  {"variants": {name: seconds per call}, "failed": {name: reason}, "check": [mean, root mean square]}
+        ->  {"variants": {name: seconds per call}, "first": {name: seconds of the first call}, "failed": {name: reason},
+             "check": [mean, root mean square]}
             variants null: this engine does not offer the kind
     {"do": "time", "variant": name}  ->  {"seconds": per call}
     {"do": "forget"}                 ->  {}
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 
 def summary(result):
@@ -35,17 +37,19 @@ class Server:
         if not ways:
             return {"variants": None}
         from .timed import Timed
-        speeds, failed, found = {}, {}, None
+        speeds, firsts, failed, found = {}, {}, {}, None
         for name, way in ways.items():
             timed = way if isinstance(way, Timed) else Timed(way)
             try:
+                start = time.perf_counter()
                 result = timed.first()
+                firsts[name] = time.perf_counter() - start
                 if check and found is None:
                     found = summary(self.engine.to_numpy(result))
                 self.ready[name], speeds[name] = self.calibrate(timed, seconds)
             except Exception as e:  # one way that does not work here must not hide the others
                 failed[name] = f"{type(e).__name__}: {e}".strip().splitlines()[0][:200]
-        return {"variants": speeds, "failed": failed, "check": found}
+        return {"variants": speeds, "first": firsts, "failed": failed, "check": found}
 
     @staticmethod
     def calibrate(timed, seconds):

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from bench import cnn, conv, elementwise, gemm, mlp, overhead  # noqa: E402
+from bench import cnn, conv, elementwise, gemm, mlp, overhead, table  # noqa: E402
 from bench.case import Case, Figure, Result, judge  # noqa: E402
 from bench.controller import disagreements, worth_measuring  # noqa: E402
 from bench.timed import Timed  # noqa: E402
@@ -47,6 +47,21 @@ def test_figure_takes_the_worst_case_and_the_fastest_peer():
     assert judge(figure, found[:1], 1)["verdict"] == "WRONG RESULTS"
     assert judge(figure, found, 2) is None
     assert judge(figure, [result("NN 3", torch={"a": [1.0]})], 1)["verdict"] == "not measured"
+
+
+def test_starts_and_recording():
+    r = result("step 4", nncore={"eager": [1.0, 1.0, 2.0], "compiled": [0.5], "recording": [6.0, 5.0, None]},
+               torch={"eager fused": [1.0], "compiled": [3.0], "whole step compiled": [2.0]}, jax={"eager": [1.0]})
+    r.first.update(nncore={"eager": 9.0, "compiled": 4.0}, torch={"compiled": 1.0, "whole step compiled": 7.0})
+    assert table.recording(r) == 3.5 and table.recording(result(nncore={"eager": [1.0]})) is None
+    assert table.first_result(r, "torch") == 7.0 and table.first_result(r, "jax") is None
+    text = table.starts([r], ["torch", "jax"]).splitlines()
+    assert text[1].split() == ["step", "4", "4", "s", "3.5", "7", "s"] and "recording:" in text[-1]
+    assert table.starts([result(nncore={"eager": [1.0]})], ["torch"]) == "" and "4 s" in table.starts([r], [])
+    line, = mlp.judge_recording([r, result()], 1)
+    assert line["verdict"] == "reached" and "3.5" in line["got"] and "3.5: step 4" in table.figures([line])
+    r.samples["nncore"]["recording"] = [8.0]
+    assert mlp.judge_recording([r], 1)[0]["verdict"] == "NOT REACHED" and mlp.judge_recording([result()], 1) == []
 
 
 def test_engines_that_compute_something_else_are_named():
