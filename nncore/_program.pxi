@@ -3,8 +3,8 @@
 # While a thread records, `run` appends every call to its Program. Memory that the step allocates is a numbered buffer,
 # live from the call that writes it first to the one that uses it last; all other memory (parameters, state, inputs)
 # keeps its address, and the program keeps its Arrays alive. What the host writes into new memory (a number, a NumPy
-# array) is a constant of the program. `finish` packs the buffers into one arena by their lifetimes and puts the final
-# addresses into the calls; `replay` hands them to nn_replay.
+# array) is a constant of the program. `plan_memory` packs the buffers into one arena by their lifetimes and puts the
+# final addresses into the calls; `replay` hands them to nn_replay.
 #
 # What is not a call must come out the same after a replay: which leaves have a gradient, and where. The first and the
 # last state of every leaf that was touched are kept; a program runs only where the first state holds, and leaves the
@@ -97,7 +97,8 @@ cdef class Program:
     cdef dict leaf_states     # id -> LeafState, of what was recorded so far
     cdef list leaves          # those of them that are there before and after each replay
     cdef Py_ssize_t copies    # how many of the first calls give a buffer its constant
-    cdef tuple statics, guards
+    cdef tuple statics
+    cdef readonly tuple guards
     cdef Array arena
     cdef uint64_t structure, modes
     cdef bint grad_off, busy
@@ -227,8 +228,7 @@ cdef class Program:
 
     def start(self, list inputs, tuple statics, tuple guards):
         """Record what this thread computes from here on. inputs: Arrays that are filled before each replay, None where
-        the argument is one of `statics` instead; guards: (cell, None, value) or (dict, key, value), what must still be
-        there."""
+        the argument is one of `statics` instead; guards: of nncore.guards, what must still be there."""
         global recorder, nn_recording
         if recorder is not None:
             raise RuntimeError("compile: another thread is recording")
@@ -247,7 +247,8 @@ cdef class Program:
     # ---- planning --------------------------------------------------------------------------------------------------
 
     def finish(self, list results, rebuild):
-        """Plan the memory. results: the Arrays that the step returns; rebuild(list of tensors): its result."""
+        """Look at what the step has left. results: the Arrays that it returns; rebuild(list of tensors): its result.
+        Then the program may be compared with another; before it runs, plan_memory."""
         cdef LeafState s
         cdef Array a
         cdef int b
@@ -287,14 +288,17 @@ cdef class Program:
                                "kept in an attribute, a list or a variable outside): they would never change again. "
                                "Return them instead")
         self.initial_copies()
-        self.inherit()
-        self.plan()
-        self.settle()
         for s in self.leaves:
             if s.gradient1 is not None:
                 s.gradient1.v.buf = 0   # of this recording alone
                 a = root(s.gradient1)
                 a.v.buf = 0
+
+    def plan_memory(self):
+        """Put the buffers into one arena. Once, and only where the recording was confirmed: it is half of its cost."""
+        self.inherit()
+        self.plan()
+        self.settle()
 
     cdef bint local(self, Array a):
         cdef Array r = root(a)
@@ -471,14 +475,11 @@ cdef class Program:
         cdef Py_ssize_t i
         cdef LeafState s
         cdef Array a
-        cdef tuple guard
         if (self.structure != structure or self.modes != modes or self.grad_off != nn_grad_off
                 or PyTuple_GET_SIZE(args) != len(self.inputs)):
             return MISSING
         for i in range(PyTuple_GET_SIZE(self.guards)):
-            guard = <tuple>PyTuple_GET_ITEM(self.guards, i)
-            where, name = <object>PyTuple_GET_ITEM(guard, 0), <object>PyTuple_GET_ITEM(guard, 1)
-            if (PyCell_GET(where) if name is None else PyDict_GetItem(where, name)) != PyTuple_GET_ITEM(guard, 2):
+            if not holds(<tuple>PyTuple_GET_ITEM(self.guards, i)):
                 return MISSING
         for s in self.leaves:
             if (s.leaf.has_grad != s.has0 or s.leaf.array is not s.array
@@ -526,20 +527,30 @@ cdef class Program:
         if (self.structure != other.structure or self.modes != other.modes or self.grad_off != other.grad_off
                 or len(self.leaves) != len(other.leaves) or len(self.guards) != len(other.guards)):
             return False
-        for (_, _, v), (_, _, w) in zip(self.guards, other.guards):
-            if v is not w:
-                return False
+        if self.guard_that_differs(other) is not None:
+            return False
         for s, t in zip(self.leaves, other.leaves):
             if (s.leaf is not t.leaf or s.array is not t.array or s.has0 != t.has0
                     or (s.has0 and s.gradient0 is not t.gradient0)):
                 return False
         return True
 
+    def guards_hold(self):
+        """Whether all that the recording has read from Python is still there."""
+        return all([holds(guard) for guard in self.guards])
+
+    def guard_that_differs(self, Program other):
+        """The name of something that the step reads and that changed between the two recordings; None if nothing."""
+        for (where, name, v, twin, label), (where2, name2, w, twin2, _) in zip(self.guards, other.guards):
+            if where is not where2 or name != name2 or not same_value(v, w) or twin != twin2:
+                return label
+        return None
+
     cdef bint same_place(self, const nn_view *v, Program other, const nn_view *w):
         """Whether an operand lies at the same place of a buffer or of an input, or else at one address."""
         cdef Array a, b
         if v.buf or w.buf:
-            return v.buf == w.buf and v.p - self.home(v.buf) == w.p - other.home(w.buf)
+            return v.buf == w.buf and v.p - self.buffers[v.buf].base == w.p - other.buffers[w.buf].base
         if v.p == w.p:
             return True
         for x, y in zip(self.inputs, other.inputs):
@@ -550,7 +561,8 @@ cdef class Program:
         return False
 
     def difference(self, Program other):
-        """Why two recordings of the same step are not the same program, in words; None if they are."""
+        """Why two recordings of the same step are not the same program, in words; None if they are. Both as recorded,
+        without a plan of their memory."""
         cdef Py_ssize_t i
         cdef int k
         cdef nn_call *x
@@ -593,6 +605,45 @@ cdef class Program:
                 for b in range(1, self.count)
                 if self.buffers[b].first >= -1 and not self.buffers[b].pinned and not self.buffers[b].heir_of
                 and not (self.buffers[b].constant and not self.buffers[b].writers)]
+
+
+# Whether what a recording has read from Python is still there: see nncore.guards.
+cdef bint holds(tuple guard) except -1:
+    cdef PyObject *p
+    where, name = <object>PyTuple_GET_ITEM(guard, 0), <object>PyTuple_GET_ITEM(guard, 1)
+    value, twin = <object>PyTuple_GET_ITEM(guard, 2), <object>PyTuple_GET_ITEM(guard, 3)
+    if where is None:
+        found = value
+    elif name is None or type(where) is dict:
+        p = PyCell_GET(where) if name is None else PyDict_GetItem(where, name)
+        if p == NULL:
+            return False
+        found = <object>p
+    else:
+        found = getattr(where, name, MISSING)
+    if found is not value:
+        return same_value(found, value)
+    if twin is None:
+        return True
+    try:
+        return found.tobytes() == twin if type(twin) is bytes else found == twin
+    except Exception:   # what was plain holds a tensor or the like now
+        return False
+
+
+# Whether two values are one for everything that can be computed from them: the same object, or equal plain ones.
+cdef bint same_value(x, y) except -1:
+    cdef double a, b
+    if x is y:
+        return True
+    if type(x) is not type(y):
+        return False
+    if type(x) is float:   # not 0.0 for -0.0; NaN for NaN
+        a, b = x, y
+        return memcmp(&a, &b, sizeof(double)) == 0
+    if type(x) is tuple:
+        return len(x) == len(y) and all([same_value(v, w) for v, w in zip(x, y)])
+    return type(x) in (int, str, bytes, bool, complex) and x == y
 
 
 cdef inline size_t aligned(size_t bytes) noexcept:

@@ -6,24 +6,27 @@ those calls in C, without Python, allocation or the GIL. Results are the same to
 
 What is recorded is what was computed, not the Python code around it. So what Python decides from the values of
 tensors cannot be recorded and is refused; what it decides from other things is looked at before each replay where that
-is possible (arguments, variables of enclosing functions and globals that the function names, modes of modules,
-parameters, which gradients there are), and recorded anew when it has changed.
+is possible (arguments, modes of modules, parameters, which gradients there are, and what nncore.guards finds in the
+function), and recorded anew when it has changed.
 """
 import functools
 import os
 import threading
 import types
+import warnings
 
 import numpy as np
 
 from . import _core
 from .convert import to_array
+from .guards import guards
 from .tensor import Tensor
 
 __all__ = ["compile", "Compiled"]
 
 MOST_PROGRAMS = 8     # kept for a function; the least recently used one goes
 MOST_RECORDINGS = 4   # of one signature in a row, no two of them the same
+RESTLESS = 8          # recordings in a row, each with another value of something that is read, before a warning
 
 _recording = threading.RLock()   # one thread at a time
 _LEAVES = (Tensor, np.ndarray, np.generic, float)
@@ -63,6 +66,7 @@ class Compiled(_core.CompiledBase):
         self.function = function
         self.programs = []    # the last used first
         self.trials = []      # recordings not yet confirmed by a second, the last one first
+        self.restless = 0     # how many in a row were not, as something the step reads had changed
         functools.update_wrapper(self, function, updated=())
 
     def call(self, args, kwargs):
@@ -95,8 +99,10 @@ class Compiled(_core.CompiledBase):
             alike = [p for p in self.trials if p.starts_as(program)]
             differences = [p.difference(program) for p in alike]
             if None in differences:
+                program.core.plan_memory()
                 self.trials = [p for p in self.trials if p not in alike]
                 self.programs = [program, *self.programs][:MOST_PROGRAMS]
+                self.restless = 0
                 self._use(program)
             elif len(alike) + 1 >= MOST_RECORDINGS:
                 self.trials = [p for p in self.trials if p not in alike]
@@ -104,16 +110,27 @@ class Compiled(_core.CompiledBase):
                                  f"({differences[0]}): something in it changes from call to call that is no tensor (a "
                                  "random number of the host, a counter). Make it an argument")
             else:
+                self._warn_of_what_changes(program)
                 self.trials = [program, *self.trials][:MOST_PROGRAMS]
             return result
+
+    def _warn_of_what_changes(self, program):
+        """A step that reads a counter is recorded anew each time: right, but slow."""
+        labels = [p.core.guard_that_differs(program.core) for p in self.trials[:1]
+                  if p.shape == program.shape and p.kinds == program.kinds]
+        self.restless = self.restless + 1 if any(labels) else 0
+        if self.restless == RESTLESS:
+            warnings.warn(f"compile: {_name(self.function)} is recorded at each call, as {labels[0]} is another each "
+                          "time; make it an argument", RuntimeWarning, stacklevel=4)
 
     def _run(self, flat, shape, inputs, kinds):
         core = _core.Program()
         tensors = [x if a is None else _core.make_tensor(a) for a, x in zip(inputs, flat)]
         args, kwargs = _unflatten(iter(tensors), shape)
         statics = tuple(None if a is not None else x for a, x in zip(inputs, flat))
-        guards = tuple(_guards(self.function))
-        core.start(inputs, statics, guards)
+        trial = next((p.core for p in self.trials if p.shape == shape and p.kinds == kinds), None)
+        again = trial is not None and trial.guards_hold()   # then another search would find the same
+        core.start(inputs, statics, trial.guards if again else tuple(guards(self.function, args, kwargs)))
         try:
             result = self.function(*args, **kwargs)
             outputs, form = _flatten(result, only_tensors=True)
@@ -249,33 +266,6 @@ def _input(x):
         raise ValueError(f"compile: an argument of shape {x.shape} requires a gradient, which a replay would not give "
                          "it; use detach(), or let the step read the tensor as a variable")
     return to_array(x)
-
-
-def _guards(function):
-    """(cell or dict of globals, name or None, value) for the variables of enclosing functions and the globals that
-    `function` (of a Module: its forward) names: their values are constants of the recording, so it holds while they are
-    the same objects."""
-    if not hasattr(function, "__code__"):
-        function = getattr(function, "forward", None)
-    if isinstance(function, types.MethodType):
-        function = function.__func__
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return
-    for cell in function.__closure__ or ():
-        try:
-            yield cell, None, cell.cell_contents
-        except ValueError:   # not assigned yet
-            pass
-    names = function.__globals__
-    for name in sorted(_names(code)):
-        if name in names and not isinstance(names[name], types.ModuleType):
-            yield names, name, names[name]
-
-
-def _names(code):
-    """What code, and the functions written in it, may look up as globals."""
-    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
 def _after_fork():

@@ -9,7 +9,8 @@ R = TypeVar("R")
 class Compiled(_core.CompiledBase, Generic[P, R]):
     function: Callable[P, R]
     programs: list[Any]
-    trials: dict[Any, Any]
+    trials: list[Any]
+    restless: int
     def __init__(self, function: Callable[P, R]) -> None: ...
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
     def summary(self) -> str: ...

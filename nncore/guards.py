@@ -1,0 +1,229 @@
+"""What a step reads from Python beside its arguments: constants of a recording, looked at before each replay.
+
+Read from the bytecode of the function and of the functions it names, their functions, and so on, as far as they are not
+nncore's, NumPy's or Python's own: globals, variables of enclosing functions, default arguments, and attributes of what
+these are (`options.rate`, `self.layers.depth`, `config.RATE`). Of lists, dicts and sets of plain values, and of small
+NumPy arrays, the contents too.
+
+Not seen: what has no such name, as items of a list of objects, attributes of a loop's variable, getattr(), files, the
+clock. A list that the step only appends to is not read.
+"""
+import copy
+import dis
+import functools
+import inspect
+import sys
+import types
+
+import numpy as np
+
+from . import _core
+
+__all__ = ["guards"]
+
+PLAIN = (int, float, str, bytes, bool, complex, type(None))
+MOST_ITEMS = 64        # in a list, dict or set whose contents are compared before each replay: about 0.5 us
+MOST_BYTES = 1 << 14   # in a NumPy array: about 1 us
+
+_LIBRARIES = {"nncore", "numpy", *sys.stdlib_module_names}
+_UNKNOWN = object()
+# Attributes of containers and arrays that tell nothing of what these hold.
+_NO_CONTENTS = {"append", "extend", "insert", "add", "clear", "update", "setdefault", "shape", "dtype", "size", "ndim",
+                "nbytes"}
+
+
+def guards(function, args=(), kwargs=None):
+    """[(where, name, value, twin, label)]: `value` is what the variable of a cell (name None), the entry of a dict or
+    the attribute `name` of `where` must still be; or, if where is None, an object that must still hold what twin does.
+    RuntimeError for a NumPy array that is too large to be compared.
+    """
+    walk = _Walk()
+    walk.into(function, args, kwargs or {})
+    return list(walk.found.values())
+
+
+class _Walk:
+    def __init__(self):
+        self.found, self.seen = {}, set()
+
+    def into(self, value, args=(), kwargs=None):
+        """Follow what a call of `value` would run."""
+        if isinstance(value, types.MethodType):
+            self.function(value.__func__, (value.__self__, *args), kwargs)
+        elif isinstance(value, types.FunctionType):
+            self.function(value, args, kwargs)
+        elif isinstance(value, functools.partial):
+            self.into(value.func, (*value.args, *args), {**value.keywords, **(kwargs or {})})
+        elif isinstance(value, _core.CompiledBase):
+            self.into(value.function, args, kwargs)
+        elif _is_module(type(value)):
+            forward = type(value).forward
+            if not _library(forward):
+                self.function(forward, (value, *args), kwargs)
+            if id(value) not in self.seen:
+                self.seen.add(id(value))
+                for part in value.__dict__.values():
+                    if _is_module(type(part)):
+                        self.into(part)
+        elif not isinstance(value, type) and _owner(type(value)) not in _LIBRARIES:
+            call = getattr(type(value), "__call__", None)
+            if isinstance(call, types.FunctionType):
+                self.function(call, (value, *args), kwargs)
+
+    def function(self, f, args=(), kwargs=None):
+        code = getattr(f, "__code__", None)
+        if code is None or _library(f) or (code, args and id(args[0])) in self.seen:
+            return
+        self.seen.add((code, args and id(args[0])))
+        names = code.co_varnames[:code.co_argcount]
+        known = dict(zip(reversed(names), reversed(f.__defaults__ or ())))
+        known.update(f.__kwdefaults__ or {})
+        for name in ("__defaults__", "__kwdefaults__"):
+            if getattr(f, name):
+                self.variable(f, name, getattr(f, name), f"{f.__name__}.{name}")
+        known.update(zip(names, args))
+        known.update(kwargs or {})
+        for name, cell in zip(code.co_freevars, f.__closure__ or ()):
+            try:
+                known[name] = self.variable(cell, None, cell.cell_contents, name)
+            except ValueError:   # not assigned yet
+                pass
+        self.code(code, f.__globals__, known)
+
+    def code(self, code, names, known):
+        chains, stored, inner = _reads(code)
+        known = {name: value for name, value in known.items() if name not in stored}
+        for local, name, attributes in chains:
+            if local:
+                value = known.get(name, _UNKNOWN)
+            else:
+                value = names.get(name, _UNKNOWN)
+                if value is not _UNKNOWN and not isinstance(value, types.ModuleType):
+                    self.variable(names, name, value, name)
+            for attribute in attributes:
+                self.contents(value, attribute, name)
+                name = f"{name}.{attribute}"
+                value = self.attribute(value, attribute, name)
+            self.contents(value, None, name)
+        for c in inner:
+            self.code(c, names, {n: v for n, v in known.items() if n not in c.co_varnames})
+
+    def variable(self, where, name, value, label):
+        """Guard what a name stands for; returns it."""
+        if (id(where), name) not in self.found:
+            self.found[id(where), name] = (where, name, value, None, label)
+            self.into(value)
+        return value
+
+    def contents(self, value, attribute, label):
+        """Guard what a container or array holds, unless an attribute is asked that does not depend on it."""
+        if isinstance(value, (list, dict, set, np.ndarray)) and attribute not in _NO_CONTENTS:
+            twin = _twin(value, label)
+            if twin is not None:
+                self.found[id(value), _UNKNOWN] = (None, None, value, twin, label)
+
+    def attribute(self, base, name, label):
+        """The value of base.name, guarded; _UNKNOWN where it is computed, or nncore's or NumPy's own affair."""
+        if base is _UNKNOWN or _owner(type(base)) == "numpy":
+            return _UNKNOWN
+        if _owner(type(base)) == "nncore":   # an optimizer, a layer: they watch their attributes by themselves
+            return getattr(base, "__dict__", {}).get(name, _UNKNOWN)
+        if isinstance(base, types.ModuleType):
+            value = vars(base).get(name, _UNKNOWN)
+            if value is _UNKNOWN or base.__name__.partition(".")[0] in _LIBRARIES:
+                return _UNKNOWN
+            return value if isinstance(value, types.ModuleType) else self.variable(vars(base), name, value, label)
+        if isinstance(base, (*PLAIN, list, dict, tuple, set, types.FunctionType)):
+            return _UNKNOWN
+        found = inspect.getattr_static(base, name, _UNKNOWN)
+        if isinstance(found, property):
+            self.function(found.fget, (base,))
+        elif isinstance(found, (classmethod, staticmethod)):
+            self.into(getattr(base, name))
+        elif isinstance(found, types.FunctionType) and name not in getattr(base, "__dict__", ()):
+            self.function(found, () if isinstance(base, type) else (base,))
+        elif found is not _UNKNOWN and (not hasattr(type(found), "__get__") or name in getattr(base, "__dict__", ())
+                                        or isinstance(found, types.MemberDescriptorType)):
+            try:
+                value = getattr(base, name)
+            except AttributeError:   # a slot without a value
+                return _UNKNOWN
+            if any(_owner(c) == "nncore" for c in type(base).__mro__):   # a Module of the user's: the same
+                self.into(value)
+                return value
+            return self.variable(base, name, value, label)
+        return _UNKNOWN
+
+
+@functools.lru_cache(1024)
+def _is_module(kind):
+    return hasattr(kind, "forward") and hasattr(kind, "modules")
+
+
+@functools.lru_cache(1024)
+def _package(module):
+    return (module or "").partition(".")[0]
+
+
+def _owner(kind):
+    return _package(kind.__module__)
+
+
+def _library(f):
+    return _package(f.__module__) in _LIBRARIES
+
+
+@functools.lru_cache(1024)
+def _reads(code):
+    """([(whether local, name, attributes)], names assigned, the functions written in it) of what code looks up."""
+    chains, stored, open_ = {}, set(), None
+
+    def close():
+        if open_:
+            chains[open_[0], open_[1], tuple(open_[2])] = None
+    for i in dis.get_instructions(code):
+        op, last = i.opname, i.argval[-1] if isinstance(i.argval, tuple) and i.argval else i.argval
+        if op.startswith("STORE_FAST") or op == "STORE_DEREF":
+            stored.add(i.argval[0] if isinstance(i.argval, tuple) else i.argval)
+            if op == "STORE_FAST_STORE_FAST":
+                stored.add(last)
+        if op in ("LOAD_ATTR", "LOAD_METHOD"):
+            if open_:
+                open_[2].append(last)
+        elif op == "LOAD_GLOBAL" or op.startswith("LOAD_FAST") or op in ("LOAD_DEREF", "STORE_FAST_LOAD_FAST"):
+            close()
+            open_ = (op != "LOAD_GLOBAL", last, [])
+            if isinstance(i.argval, tuple) and op.startswith("LOAD_FAST"):
+                chains[True, i.argval[0], ()] = None
+        elif op not in ("CACHE", "PUSH_NULL", "NOP", "EXTENDED_ARG"):
+            close()
+            open_ = None
+    close()
+    return list(chains), stored, [c for c in code.co_consts if isinstance(c, types.CodeType)]
+
+
+def _twin(value, label):
+    """What the contents of `value` are compared with before a replay: a copy; None where they need not or cannot be."""
+    if isinstance(value, np.ndarray):
+        if not value.flags.writeable or value.dtype.hasobject:
+            return None
+        if value.nbytes > MOST_BYTES:
+            raise RuntimeError(f"compile: the step reads {label}, a NumPy array of {value.nbytes} bytes: a change of "
+                               "it would not be seen. Give it as an argument, make it a tensor outside of the step, or "
+                               "forbid changes by its setflags(write=False)")
+        return value.tobytes()
+    return copy.deepcopy(value) if 0 <= _plain_items(value, MOST_ITEMS) else None
+
+
+def _plain_items(x, most):
+    """How many more than the plain values in x, however nested, there might be; negative: too many, or others."""
+    if isinstance(x, dict):
+        x = [*x, *x.values()]
+    for v in x:
+        if isinstance(v, PLAIN):
+            most -= 1
+        else:
+            most = _plain_items(v, most) if type(v) in (list, dict, set, tuple) else -1
+        if most < 0:
+            return -1
+    return most
