@@ -218,13 +218,14 @@ int nn_op_augment(const nn_call *c)
     a.levels = s[DARKEST] != 1 || s[BRIGHTEST] != 1 || s[FLATTEST] != 1 || s[STRONGEST] != 1;
     a.group = NN_CHUNK / (a.p * a.q * a.c) + 1;
     a.room_size = 2 * (((a.q > a.w ? a.q : a.w) * a.size + 127) / 64 * 64);
-    size_t bytes = (size_t)(5 * a.q * a.c) * sizeof(float), room = (size_t)nn_workers() * (size_t)a.room_size;
+    double work = (double)a.b * (300 + 0.3 * (double)(a.p * a.q * a.c));
+    size_t bytes = (size_t)(5 * a.q * a.c) * sizeof(float), room = (size_t)nn_workers(work) * (size_t)a.room_size;
     float *rows = nn_alloc(bytes);
     a.room = nn_alloc(room);
     int status = rows && a.room ? NN_OK : NN_NOMEM;
     if (status == NN_OK) {
         patterns(&a, rows, (const float *)c->v[5].p);
-        nn_for((a.b + a.group - 1) / a.group, (double)a.b * (300 + 0.3 * (double)(a.p * a.q * a.c)), task, &a);
+        nn_for((a.b + a.group - 1) / a.group, work, task, &a);
         state[2] += (uint64_t)a.b;
     }
     if (rows) nn_free(rows, bytes);

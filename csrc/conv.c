@@ -26,6 +26,8 @@
 #define PIXELS 512      /* depth of a block of the weights' gradient */
 #define PIECES 8        /* independent sums of it, for threads ... */
 #define PIECE_SIZE (1 << 21) /* ... while they are together at most so many floats */
+#define WINOGRAD_CHANNELS 12 /* channels in and out, and pixels of the map's sides, from which winograd.c is chosen */
+#define WINOGRAD_MAP 3
 #define FLOPS_PER_NS 80.0
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -216,7 +218,8 @@ static int64_t pitch_of(int64_t floats) { return floats % 1024 ? floats : floats
 static int correlate(correlation *g)
 {
     if (g->images * g->lines * g->pixels * g->outputs == 0) return NN_OK;
-    int workers = nn_workers();
+    double work = nanoseconds(g);
+    int workers = nn_workers(work);
     g->first_h = g->first_w = g->last_h = g->last_w = 0;
     for (int64_t t = 0; t < g->count; t++) {
         const place *p = &g->places[t];
@@ -247,7 +250,7 @@ static int correlate(correlation *g)
         g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row, p->k};
     }
     int64_t tasks = ceil_div(g->images, g->images_at_once) * (small ? 1 : g->bands);
-    nn_for(tasks, nanoseconds(g), g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);
+    nn_for(tasks, work, g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);
     nn_free(g->stretches, bytes);
     return NN_OK;
 }
@@ -452,7 +455,8 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
         if (!acc) memset(dw, 0, (size_t)size * sizeof(float));
         return NN_OK;
     }
-    int workers = nn_workers();
+    double work = 2.0 * g->b * g->p * g->q * size / FLOPS_PER_NS;
+    int workers = nn_workers(work);
     int64_t pixels = (g->q - 1) * g->stride_w + (g->s - 1) * g->dilation_w + 1;
     int64_t window = (g->r - 1) * g->dilation_h + 1;
     weights d = {.g = g, .dw = dw, .x = x, .dy = dy, .acc = acc};
@@ -484,7 +488,7 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     d.source.places = (place *)memory;
     for (int64_t t = 0; t < g->r * g->s && list; t++)
         add_place(&d.source, t / g->s * g->dilation_h - g->top, t % g->s * g->dilation_w - g->left, t, 1);
-    nn_for(d.pieces * d.chunks, 2.0 * g->b * g->p * g->q * size / FLOPS_PER_NS, piece_task, &d);
+    nn_for(d.pieces * d.chunks, work, piece_task, &d);
     if (partial) {
         if (acc) nn_k->add_to(dw, d.partial, size);
         else memcpy(dw, d.partial, (size_t)size * sizeof(float));
@@ -492,6 +496,24 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     }
     nn_free(memory, bytes);
     return NN_OK;
+}
+
+/* ---- which way ----------------------------------------------------------------------------------------------------- */
+
+static _Atomic int algorithm = NN_CONV_AUTO;
+
+void nn_conv_algorithm_set(int a) { algorithm = a; }
+int nn_conv_algorithm_get(void) { return algorithm; }
+
+/* Winograd's, for 3 x 3 windows of stride 1: 36 multiplications instead of 144 for 4 x 4 pixels. With few channels its
+ * transforms cost what the products save, and small maps waste most of a tile. */
+static int winograd(const nn_conv *g)
+{
+    if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 || g->dilation_w != 1 ||
+        g->groups != 1 || g->top > 2 || g->left > 2 || g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
+        return 0;
+    return algorithm == NN_CONV_WINOGRAD ||
+           (algorithm == NN_CONV_AUTO && min(g->c, g->o) >= WINOGRAD_CHANNELS && min(g->p, g->q) >= WINOGRAD_MAP);
 }
 
 /* ---- ops ---------------------------------------------------------------------------------------------------------------- */
@@ -516,6 +538,8 @@ int nn_op_conv(const nn_call *call)
     if (pointwise(&g))
         return nn_product((float *)y->p, (const float *)x->p, (const float *)w->p, bias, g.b * g.p * g.q, g.o, g.c, 0, 0,
                           0, f, call->a.f + 2);
+    if (winograd(&g))
+        return nn_winograd((float *)y->p, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2);
     return forward(&g, (float *)y->p, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2);
 }
 
@@ -543,7 +567,12 @@ int nn_op_conv_dx(const nn_call *call)
     if (pointwise(&g))
         status = nn_product((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, g.b * g.p * g.q, g.c, g.o, 0,
                             1, acc, NULL, NULL);
-    else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
+    else if (winograd(&g)) {
+        nn_conv turned = g; /* a convolution of dy: what is left of the window's reach beyond the padding is its padding */
+        turned.h = g.p, turned.w = g.q, turned.c = g.o, turned.p = g.h, turned.q = g.w, turned.o = g.c;
+        turned.top = 2 - g.top, turned.left = 2 - g.left;
+        status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL, NULL);
+    } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     activation a = {(float *)dx->p, nn_count(dx), nn_k->unary[call->a.i[0]], call->a.f + 2};
     nn_for(nn_chunks(a.n), (double)a.n, activation_task, &a);
@@ -558,5 +587,6 @@ int nn_op_conv_dw(const nn_call *call)
     if (pointwise(&g))
         return nn_product((float *)dw->p, (const float *)x->p, (const float *)dy->p, NULL, g.c, g.o, g.b * g.p * g.q, 1, 0,
                           acc, NULL, NULL);
+    if (winograd(&g)) return nn_winograd_dw((float *)dw->p, (const float *)x->p, (const float *)dy->p, &g, acc);
     return weights_gradient(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
 }

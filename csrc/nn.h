@@ -134,6 +134,11 @@ int nn_isa_supported(int i);
 int nn_isa_select(const char *name); /* 0, or -1 when unknown or not supported here; NULL: the best */
 const char *nn_isa_current(void);
 
+/* Convolution (conv.c): the algorithm for windows that have a choice; auto is by shape. */
+enum nn_conv_algorithm { NN_CONV_AUTO, NN_CONV_DIRECT, NN_CONV_WINOGRAD };
+void nn_conv_algorithm_set(int algorithm);
+int nn_conv_algorithm_get(void);
+
 /* Threads (par.c). */
 int nn_threads_get(void);
 void nn_threads_set(int n);

@@ -168,10 +168,11 @@ static void image_task(void *arg, int64_t i, int worker)
 static int for_images(image *a, int64_t b, void (*fn)(image *))
 {
     a->bytes = (a->bytes + 63) / 64 * 64;
-    size_t bytes = a->bytes * (size_t)(b > 1 ? nn_workers() : 1);
+    double work = 2 * NS_PASS * (double)(b * a->s) * (double)a->c;
+    size_t bytes = a->bytes * (size_t)(b > 1 ? nn_workers(work) : 1);
     images all = {*a, fn, nn_alloc(bytes)};
     if (!all.scratch) return NN_NOMEM;
-    nn_for(b, 2 * NS_PASS * (double)(b * a->s) * (double)a->c, image_task, &all);
+    nn_for(b, work, image_task, &all);
     nn_free(all.scratch, bytes);
     return NN_OK;
 }

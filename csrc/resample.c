@@ -72,14 +72,13 @@ static int run(const nn_call *c, int back)
         return status;
     }
     a.room_row = a.rows.most <= 1 ? 0 : (a.w * a.n + NN_OVERREAD / 4 + 15) / 16 * 16;
-    size_t bytes = (size_t)(a.room_row * nn_workers()) * sizeof(float);
+    a.units = y->n[0] * a.p;
+    double work = NS_TAP * (double)a.units * (double)a.n * (double)(a.rows.most * a.w + a.columns.most * a.q);
+    size_t bytes = (size_t)(a.room_row * nn_workers(work)) * sizeof(float);
     if (bytes && !(a.room = nn_alloc(bytes))) status = NN_NOMEM;
     if (!status) {
-        a.units = y->n[0] * a.p;
         a.group = NN_CHUNK / (a.q * a.n + (a.room_row ? a.w * a.n : 0)) + 1;
-        nn_for((a.units + a.group - 1) / a.group,
-               NS_TAP * (double)a.units * (double)a.n * (double)(a.rows.most * a.w + a.columns.most * a.q),
-               resample_task, &a);
+        nn_for((a.units + a.group - 1) / a.group, work, resample_task, &a);
     }
     if (a.room) nn_free(a.room, bytes);
     nn_taps_free(&a.columns);

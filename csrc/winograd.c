@@ -29,6 +29,7 @@
  * boxes of 64 and 128 tiles, panels for 256 tiles, prefetching w.
  */
 #include "kernels/kernels.h"
+#include <math.h>
 #include "conv.h"
 #include "par.h"
 
@@ -260,12 +261,13 @@ static int run_boxes(wino *s)
     s->room = 16 + max(36 * (s->v.plane + s->m.plane) + patch_floats(&s->t), 9 * s->cc * s->oc);
     int64_t panels = ceil_div(g->o, s->oc) * ceil_div(g->c, s->cc);
     size_t u_bytes = (size_t)(36 * panels * s->u_plane) * sizeof(float);
-    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    double transforms = 10.0 * g->c * g->o, work = work_of(s, tiles_of(g));
+    size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->u = nn_alloc(u_bytes), s->scratch = nn_alloc(bytes);
     int status = s->u && s->scratch ? NN_OK : NN_NOMEM;
     if (status == NN_OK) {
-        nn_for(panels, 10.0 * g->c * g->o, weights_task, s);
-        nn_for(s->t.boxes, work_of(s, tiles_of(g)), box_task, s);
+        nn_for(panels, transforms, weights_task, s);
+        nn_for(s->t.boxes, work, box_task, s);
     }
     nn_free(s->u, u_bytes);
     nn_free(s->scratch, bytes);
@@ -304,12 +306,13 @@ static int run_panels(wino *s)
     s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
     s->room = 16 + max(36 * (s->u_plane + s->m.plane) + 9 * s->cc * s->oc, patch_floats(&s->t));
     size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float);
-    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    double transforms = 5.0 * s->t.tiles * g->c, work = work_of(s, s->t.tiles);
+    size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->all_v = nn_alloc(v_bytes), s->scratch = nn_alloc(bytes);
     int status = s->all_v && s->scratch ? NN_OK : NN_NOMEM;
     for (s->number = 0; status == NN_OK && s->number < s->t.boxes; s->number++) {
-        nn_for(ceil_div(g->c, 16), 5.0 * s->t.tiles * g->c, in_task, s);
-        nn_for(ceil_div(g->o, s->oc), work_of(s, s->t.tiles), panel_task, s);
+        nn_for(ceil_div(g->c, 16), transforms, in_task, s);
+        nn_for(ceil_div(g->o, s->oc), work, panel_task, s);
     }
     nn_free(s->all_v, v_bytes);
     nn_free(s->scratch, bytes);
@@ -368,12 +371,13 @@ static int run_pieces(wino *s)
     s->u_plane = whole(g->c) * s->oc + 16;
     s->room = 16 + 36 * (s->v.plane + s->m.plane) + patch_floats(&s->t);
     size_t u_bytes = (size_t)(36 * s->pieces * s->u_plane) * sizeof(float);
-    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    double transforms = 10.0 * g->c * g->o * s->pieces, work = work_of(s, tiles);
+    size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->u = nn_alloc(u_bytes), s->scratch = nn_alloc(bytes);
     int status = s->u && s->scratch ? NN_OK : NN_NOMEM;
     if (status == NN_OK) {
-        nn_for(s->pieces, work_of(s, tiles), piece_task, s);
-        nn_for(ceil_div(g->c, 16), 10.0 * g->c * g->o * s->pieces, sum_task, s);
+        nn_for(s->pieces, work, piece_task, s);
+        nn_for(ceil_div(g->c, 16), transforms, sum_task, s);
     }
     nn_free(s->u, u_bytes);
     nn_free(s->scratch, bytes);
@@ -419,13 +423,14 @@ static int run_chunks(wino *s)
     int64_t chunks = ceil_div(g->c, s->cc) * ceil_div(g->o, s->oc), blocks = ceil_div(g->c, 16) + ceil_div(g->o, 16);
     size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float), d_bytes = (size_t)(36 * s->m.plane) * sizeof(float);
     size_t u_bytes = s->t.boxes > 1 ? (size_t)(36 * chunks * s->u_plane) * sizeof(float) : 0;
-    size_t bytes = (size_t)(nn_workers() * s->room) * sizeof(float);
+    double transforms = 5.0 * s->t.tiles * (g->c + g->o), work = work_of(s, s->t.tiles);
+    size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->all_v = nn_alloc(v_bytes), s->all_d = nn_alloc(d_bytes), s->scratch = nn_alloc(bytes);
     s->u = u_bytes ? nn_alloc(u_bytes) : NULL;
     int status = s->all_v && s->all_d && s->scratch && (s->u || !u_bytes) ? NN_OK : NN_NOMEM;
     for (s->number = 0; status == NN_OK && s->number < s->t.boxes; s->number++) {
-        nn_for(blocks, 5.0 * s->t.tiles * (g->c + g->o), transform_task, s);
-        nn_for(chunks, work_of(s, s->t.tiles), chunk_task, s);
+        nn_for(blocks, transforms, transform_task, s);
+        nn_for(chunks, work, chunk_task, s);
     }
     nn_free(s->all_v, v_bytes);
     nn_free(s->all_d, d_bytes);

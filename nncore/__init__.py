@@ -13,19 +13,24 @@ with _threads.short_spinning():
 
 
 def _start():
-    """Choose the instruction set (NNCORE_ISA overrides) and the number of threads."""
+    """Choose the instruction set (NNCORE_ISA), the number of threads, the way of convolution (NNCORE_CONV_ALGORITHM)."""
     wanted = _os.environ.get("NNCORE_ISA") or None
     try:
         _core.isa_select(wanted)
     except ValueError as error:
         raise ImportError(f"NNCORE_ISA={wanted}: {error}") from None
     _core.set_num_threads(_threads.decide(_core.has_openmp())[0])
+    algorithm = _os.environ.get("NNCORE_CONV_ALGORITHM") or "auto"
+    try:
+        _core.set_conv_algorithm(algorithm)
+    except ValueError as error:
+        raise ImportError(f"NNCORE_CONV_ALGORITHM={algorithm}: {error}") from None
 
 
 _start()
 
 from . import autograd, convert, losses, ops, random, tensor as _tensor  # noqa: E402
-from ._core import get_num_threads, isa_current, isa_names, memory_stats, set_num_threads  # noqa: E402
+from ._core import get_num_threads, isa_current, isa_names, memory_stats, set_conv_algorithm, set_num_threads  # noqa: E402
 from .autograd import enable_grad, is_grad_enabled, no_grad  # noqa: E402
 from .ops import *  # noqa: E402,F403
 from .random import Generator, manual_seed  # noqa: E402

@@ -108,3 +108,20 @@ def conv_dw(Array x, Array dy, tuple geometry, tuple shape):
     cdef Array dw = image_like(x, shape)
     conv_dw_to(dw, x, dy, geometry, False)
     return dw
+
+
+CONV_ALGORITHMS = ("auto", "direct", "winograd")
+
+
+def set_conv_algorithm(name):
+    """How 3 x 3 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
+
+    Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) (Winograd, 1980; Lavin and Gray, 2016) for maps
+    of at least 3 x 3 pixels with at least 12 channels in and out: two to four times faster, with about twice the rounding
+    error. The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
+    """
+    if name not in CONV_ALGORITHMS:
+        raise ValueError(f"set_conv_algorithm: {name!r} is not one of {', '.join(CONV_ALGORITHMS)}")
+    was = CONV_ALGORITHMS[nn_conv_algorithm_get()]
+    nn_conv_algorithm_set(CONV_ALGORITHMS.index(name))
+    return was

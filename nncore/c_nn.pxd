@@ -80,6 +80,8 @@ cdef extern from "nn.h" nogil:
     int nn_isa_supported(int i)
     int nn_isa_select(const char *name)
     const char *nn_isa_current()
+    void nn_conv_algorithm_set(int algorithm)
+    int nn_conv_algorithm_get()
     int nn_threads_get()
     void nn_threads_set(int n)
     int nn_has_openmp()

@@ -41,6 +41,13 @@ def expected(x, w, dy, stride, padding, dilation, groups):
     return y.reshape(*y.shape[:3], o), dx[:, top:top + x.shape[1], left:left + x.shape[2]], dw
 
 
+@pytest.fixture
+def algorithm(request):
+    was = nncore.set_conv_algorithm(request.param)
+    yield request.param
+    nncore.set_conv_algorithm(was)
+
+
 SIZES = [  # x, window, stride, padding, dilation, groups: larger than a band, a block of k, a tile; all ways through conv.c
     ((2, 32, 32, 16), (3, 3, 16, 16), 1, 1, 1, 1), ((1, 60, 70, 40), (3, 3, 40, 50), 1, 1, 1, 1),
     ((3, 14, 14, 130), (3, 3, 130, 70), 1, 1, 1, 1), ((9, 4, 4, 64), (3, 3, 64, 49), 1, 1, 1, 1),
@@ -53,8 +60,14 @@ SIZES = [  # x, window, stride, padding, dilation, groups: larger than a band, a
 ]
 
 
-@pytest.mark.parametrize("x, w, stride, padding, dilation, groups", SIZES, ids=lambda v: str(v).replace(" ", ""))
-def test_sizes_of_real_networks(isa, x, w, stride, padding, dilation, groups):
+WINOGRAD = [((2, 32, 32, 16), (3, 3, 16, 16)), ((5, 8, 8, 64), (3, 3, 64, 70)), ((9, 4, 4, 130), (3, 3, 130, 33)),
+            ((1, 7, 13, 17), (3, 3, 17, 48)), ((3, 1, 1, 5), (3, 3, 5, 3)), ((2, 13, 13, 1), (3, 3, 1, 1))]
+WAYS = [("direct", *size) for size in SIZES] + [("winograd", x, w, 1, p, 1, 1) for x, w in WINOGRAD for p in (1, 2)]
+
+
+@pytest.mark.parametrize("algorithm, x, w, stride, padding, dilation, groups", WAYS, ids=lambda v: str(v).replace(" ", ""),
+                         indirect=["algorithm"])
+def test_sizes_of_real_networks(isa, algorithm, x, w, stride, padding, dilation, groups):
     if w[0] == 1:
         padding = (0, padding)
     padding = padding if isinstance(padding, tuple) else (padding, padding)
@@ -67,7 +80,23 @@ def test_sizes_of_real_networks(isa, x, w, stride, padding, dilation, groups):
     for got, e, k, what in zip((y, X.grad, W.grad), exact, depths, ("y", "dx", "dw")):
         # k products, each rounded, and their sum: a random walk of EPS times partial sums of size up to sqrt(k); 6 deviations
         error, allowed = np.abs(got.numpy() - e).max(), 6 * EPS * k
+        if algorithm == "winograd":  # as winograd_test.c says: sums of at most 64 channels or 128 tiles, and the transforms
+            allowed = 6 * EPS * (10 + 2 * min(k, 128)**0.5) * k**0.5
         assert error <= allowed, (what, error, allowed)
+
+
+def test_the_algorithm_can_be_chosen(monkeypatch):
+    x, w = nncore.tensor(draw(2, 16, 16, 16)), nncore.tensor(draw(3, 3, 16, 16, seed=1))
+
+    def result(name):
+        was = nncore.set_conv_algorithm(name)
+        try:
+            return ops.conv2d(x, w, padding=1).numpy().tobytes()
+        finally:
+            assert nncore.set_conv_algorithm(was) == name
+    assert result("auto") == result("winograd") != result("direct")
+    with pytest.raises(ValueError, match="'fft' is not one of auto, direct, winograd"):
+        nncore.set_conv_algorithm("fft")
 
 
 def with_gradients(threads, x, w, **settings):
