@@ -316,8 +316,9 @@ cdef class Node:
         return shape_of(parent_shape(self.parents[i]))
 
     @cython.boundscheck(True)
-    def give(self, Py_ssize_t i, Array g):
-        """Hand input i its gradient. It is summed over axes that were broadcast."""
+    def give(self, Py_ssize_t i, Array g, bint own=False):
+        """Hand input i its gradient. It is summed over axes that were broadcast. own: nobody else holds g, so that what
+        arrives later may be added into it."""
         cdef object p = self.parents[i]
         if p is None:
             return
@@ -326,7 +327,7 @@ cdef class Node:
         if not same_shape(&g.v, parent_shape(p)):
             g = sum_to(g, parent_shape(p))
         if type(p) is Node:
-            node_give(<Node>p, g, self.queue)
+            node_give(<Node>p, g, self.queue, own)
         else:
             leaf_give(<TensorBase>p, g)
 
@@ -440,11 +441,11 @@ cdef entangled():
     raise RuntimeError("backward: part of this graph is in the backward of another thread, or of a gradient function")
 
 
-cdef node_give(Node node, Array g, list queue):
+cdef node_give(Node node, Array g, list queue, bint own):
     if node.pending is None:
         push(queue, node)
         node.pending = g
-        node.pending_owned = False
+        node.pending_owned = own
     elif node.queue is not queue:
         entangled()
     elif node.pending_owned:

@@ -110,7 +110,7 @@ def conv_dw(Array x, Array dy, tuple geometry, tuple shape):
     return dw
 
 
-CONV_ALGORITHMS = ("auto", "direct", "winograd")
+cdef tuple CONV_ALGORITHMS = ("auto", "direct", "winograd")
 
 
 def set_conv_algorithm(name):

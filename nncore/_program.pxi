@@ -718,10 +718,13 @@ cdef bint copy_in(Array a, object x) except -1:
 
 
 cdef tuple describe(const nn_call *c):
-    cdef int k
+    cdef int k, y, w
     cdef int64_t bytes = 0, flops = 0
     for k in range(c.nv):
         bytes += nn_count(&c.v[k]) * <int64_t>nn_dtype_size[c.v[k].dtype]
+    if NN_OP_conv <= c.op <= NN_OP_conv_dw:   # of the direct method: a window for each of y's values
+        y, w = (2, 0) if c.op == NN_OP_conv_dw else (0 if c.op == NN_OP_conv else 1, 2)
+        flops = 2 * nn_count(&c.v[y]) * c.v[w].n[0] * c.v[w].n[1] * c.v[w].n[2]
     if c.op == NN_OP_gemm:
         flops = 2 * nn_count(&c.v[0]) * c.v[1].n[c.v[1].nd - (2 if c.flags & NN_TA else 1)]
     return (nn_op_names[c.op].decode(), tuple([shape_of(&c.v[k]) for k in range(c.nv)]), c.nout, bytes, flops)

@@ -80,7 +80,7 @@ def _batch_norm_grad(node, dy):
         node.give(0, dx)
     node.give(1, dw)
     node.give(2, db)
-    node.give(3, dr)
+    node.give(3, dr, dr is not dy)
 
 
 def _sites(x, name):
