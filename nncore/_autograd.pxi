@@ -143,7 +143,7 @@ cdef class TensorBase:
         if self.node is None:
             if not self.wanted:
                 raise RuntimeError("backward: this tensor does not require a gradient; nothing it was made of does")
-            leaf_give(self, seed)
+            leaf_give(self, seed, False)
             return
         walk(self.node, seed, retain)
 
@@ -329,7 +329,7 @@ cdef class Node:
         if type(p) is Node:
             node_give(<Node>p, g, self.queue, own)
         else:
-            leaf_give(<TensorBase>p, g)
+            leaf_give(<TensorBase>p, g, own)
 
     @cython.boundscheck(True)
     def give_product(self, Py_ssize_t i, Array a, Array b, bint ta=False, bint tb=False):
@@ -455,7 +455,7 @@ cdef node_give(Node node, Array g, list queue, bint own):
         node.pending_owned = True
 
 
-cdef leaf_give(TensorBase leaf, Array g):
+cdef leaf_give(TensorBase leaf, Array g, bint own):
     if nn_recording:
         recorder.leaf(leaf)
     if leaf.has_grad:
@@ -469,7 +469,7 @@ cdef leaf_give(TensorBase leaf, Array g):
         assign(leaf.gradient, g)
     else:
         leaf.gradient = g
-        leaf.grad_owned = False
+        leaf.grad_owned = own
     leaf.has_grad = True
 
 

@@ -17,22 +17,22 @@ def conv(x, w, y, stride, padding, groups, part):
 def pool(kind, x, window, stride, padding):
     leaf = nncore.tensor(normal(1, *x), requires_grad=True)
     f = {"max": ops.max_pool2d, "avg": ops.avg_pool2d}[kind]
-    dy = nncore.tensor(normal(2, *f(leaf, window, stride, padding).shape))
+    dy = nncore.tensor(normal(2, *f(leaf, window, stride, padding).shape)).array
 
     def work():
         leaf.grad = None
-        f(leaf, window, stride, padding).backward(dy)
+        f(leaf, window, stride, padding).backward_from(dy, False)  # backward() copies dy
         return leaf.grad
     return {"plain": work}
 
 
 def batch_norm(x):
     layer = nn.BatchNorm2d(x[-1], activation="relu")
-    leaf, dy = nncore.tensor(normal(1, *x), requires_grad=True), nncore.tensor(normal(2, *x))
+    leaf, dy = nncore.tensor(normal(1, *x), requires_grad=True), nncore.tensor(normal(2, *x)).array
 
     def work():
         leaf.grad = layer.weight.grad = layer.bias.grad = None
-        layer(leaf).backward(dy)
+        layer(leaf).backward_from(dy, False)
         return leaf.grad
     return {"plain": work}
 

@@ -67,7 +67,7 @@ def _slice_grad(node, dy):
     shape, dim, start, step = node.saved
     dx = _core.zeros(shape)
     _core.unslice(dx, dy, dim, start, step)
-    node.give(0, dx)
+    node.give(0, dx, True)
 
 
 @numpy_names
@@ -80,7 +80,7 @@ def take(x, indices, dim=0):
 
 def _take_grad(node, dy):
     indices, shape, dim = node.saved
-    node.give(0, _core.take_grad(dy, indices, shape, dim))
+    node.give(0, _core.take_grad(dy, indices, shape, dim), True)
 
 
 @numpy_names
@@ -210,7 +210,7 @@ def _pad_images(x, pairs, first, mode):
 def _pad_images_grad(node, dy):
     shape, seen, size, how = node.saved
     dx = _core.resample(_core.reshape(dy, (seen[0], *size, seen[3])), seen[1:3], *how, 0, True)
-    node.give(0, _core.reshape(dx, shape))
+    node.give(0, _core.reshape(dx, shape), True)
 
 
 def _pad_constant(x, pairs, value):

@@ -77,9 +77,9 @@ def _batch_norm_grad(node, dy):
     x, stats, w, b, y, eps, relu, fixed = node.saved
     dx, dw, db, dr = _core.group_norm_grad(dy, x, stats, w, b, y, eps, relu, fixed, node.needs(0))
     if dx is not None:
-        node.give(0, dx)
-    node.give(1, dw)
-    node.give(2, db)
+        node.give(0, dx, True)
+    node.give(1, dw, True)
+    node.give(2, db, True)
     node.give(3, dr, dr is not dy)
 
 
@@ -152,9 +152,9 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 def _layer_norm_grad(node, dy):
     x, stats, w, shape, features = node.saved
     dx, dwb = _core.layer_norm_grad(dy, x, stats, features, w)
-    node.give(0, dx)
-    node.give(1, _core.flat_slice(dwb, 0, shape))
-    node.give(2, _core.flat_slice(dwb, features, shape))
+    node.give(0, dx, True)
+    node.give(1, _core.flat_slice(dwb, 0, shape), True)
+    node.give(2, _core.flat_slice(dwb, features, shape), True)
 
 
 def rms_norm(x, normalized_shape, weight=None, eps=None):
@@ -172,5 +172,5 @@ def rms_norm(x, normalized_shape, weight=None, eps=None):
 def _rms_norm_grad(node, dy):
     x, stats, w, shape, features = node.saved
     dx, dw = _core.rms_norm_grad(dy, x, stats, features, w)
-    node.give(0, dx)
-    node.give(1, _core.flat_slice(dw, 0, shape))
+    node.give(0, dx, True)
+    node.give(1, _core.flat_slice(dw, 0, shape), True)

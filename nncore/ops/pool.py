@@ -60,7 +60,7 @@ def images_back(node, dy):
 
 def _give(node, dx):
     shape, dims = node.saved[:2]
-    node.give(0, dx if dims == 2 else _core.reshape(dx, shape))
+    node.give(0, dx if dims == 2 else _core.reshape(dx, shape), True)
 
 
 # ---- windows ---------------------------------------------------------------------------------------------------------
