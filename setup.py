@@ -102,7 +102,7 @@ class build_ext(setuptools_build_ext):
             flags_of[HERE / "csrc" / "kernels" / "isa" / f"{isa}.c"] = [*flags, *branch_flags]
 
         depends = [HERE / path for path in ext.depends]
-        newest = max(path.stat().st_mtime for path in depends)
+        newest = max(path.stat().st_mtime for path in depends if path.suffix not in (".pxd", ".pxi"))  # those are _core.c's
 
         def compile_one(item):
             source, flags = item

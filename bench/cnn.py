@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEN_STEPS = """import sys; sys.path.append({root!r})
 from bench.engines import {engine}_engine as engine
 engine.set_threads(1)
-work = engine.cnn_step(**{net!r}, only={way!r})[{way!r}]
+work = engine.KINDS["cnn_step"](**{net!r}, only={way!r})[{way!r}]
 for _ in range(10): work()"""
 
 

@@ -6,7 +6,7 @@ In reading order:
   _array.pxi      Array: a contiguous block of our memory that speaks the buffer protocol
   _autograd.pxi   TensorBase and Node: what a tensor remembers, and the walk back through the graph
   _calls.pxi      one function per op: sizes -> check -> allocate -> fill a call -> run
-  _conv.pxi       the same for convolutions
+  _norm.pxi, _images.pxi, _conv.pxi   the same for normalisation, images, convolutions
   _program.pxi    Program: the calls of a step, recorded and run again
 Here: running a call, the log of those that ran, and questions about the machine.
 
@@ -35,6 +35,8 @@ cdef extern from "Python.h":
 include "_array.pxi"
 include "_autograd.pxi"
 include "_calls.pxi"
+include "_norm.pxi"
+include "_images.pxi"
 include "_conv.pxi"
 include "_program.pxi"
 
