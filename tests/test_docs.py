@@ -52,13 +52,21 @@ def test_the_compiled_step_runs_as_it_stands():
     assert losses[-1] < losses[0] and len(names["train_step"].programs) == 1
 
 
+def test_the_convolutional_networks_run_as_they_stand(capsys):
+    names = {}
+    exec(blocks(README, "python")[2], names)
+    assert capsys.readouterr().out.count("Conv2d") == 2
+    assert names["lenet"](nncore.zeros(2, 28, 28, 1)).shape == (2, 10)
+    assert names["resnet"](nncore.zeros(2, 32, 32, 3)).shape == (2, 10)
+
+
 def test_the_images_run_as_they_stand(monkeypatch):
     rng = np.random.default_rng(0)
     parts = [nncore.data.Samples(rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 10)
              for n in (200, 50)]
     monkeypatch.setattr(nncore.data, "cifar10", lambda: nncore.data.TrainTest(*parts))
     names = {}
-    exec(blocks(README, "python")[2], names)
+    exec(blocks(README, "python")[3], names)
     assert [batch.inputs.shape for batch in names["batches"]] == [(128, 32, 32, 3), (72, 32, 32, 3)]
     assert abs(next(iter(names["tests"])).inputs.numpy().mean() - 0.104) < 0.02  # that of (0.5 - mean) / std
 

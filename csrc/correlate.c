@@ -1,0 +1,205 @@
+/* Correlation of images with windows: y[b,i,j,:] = sum over places of x[b, i*step_h + h, j*step_w + w, :] @ weights[place].
+ *
+ * It runs through the register tiles of gemm.h without a matrix of gathered windows: a tile's rows are pixels of a line, and
+ * k runs through the window place by place (nn_stretch). Zeros around the image come from a copy of a band of it with a
+ * border, in scratch memory that stays in L2; without padding the image is read where it lies.
+ *
+ *   band_task        some lines of an image, or some images
+ *   pixels_task      the same for maps of up to SMALL_MAP pixels: rows are images, and places outside are left out
+ *   depthwise_task   channels that do not mix
+ *
+ * Rejected: packing of a, as gemm.c does, because a window's pixels are already close together; edge tiles of their own
+ * for the border, which need one set of places for each side and corner.
+ */
+#include "correlate.h"
+#include "gemm.h"
+#include "par.h"
+
+void nn_copy_with_border(float *to, int64_t pitch, const nn_correlation *g, const float *x, int64_t h0, int64_t lines,
+                             int64_t w0, int64_t pixels)
+{
+    int64_t left = min(max(0, -w0), pixels), inside = max(0, min(g->w - w0, pixels) - left), c = g->c;
+    for (int64_t i = h0; i < h0 + lines; i++, to += pitch) {
+        if (i < 0 || i >= g->h) {
+            memset(to, 0, (size_t)(pixels * c) * sizeof(float));
+            continue;
+        }
+        memset(to, 0, (size_t)(left * c) * sizeof(float));
+        memcpy(to + left * c, x + (i * g->w + w0 + left) * c, (size_t)(inside * c) * sizeof(float));
+        memset(to + (left + inside) * c, 0, (size_t)((pixels - left - inside) * c) * sizeof(float));
+    }
+}
+
+/* How many stretches from `first` on make up the next block of k. */
+static int64_t block_of(const nn_stretch *x, int64_t first, int64_t count, int64_t depth)
+{
+    int64_t n = 0, k = 0;
+    while (first + n < count && (n == 0 || k + x[first + n].k <= depth)) k += x[first + n++].k;
+    return n;
+}
+
+/* One group of channels of some lines, in blocks of k. */
+static void run_lines(const nn_correlation *g, float *y, const float *x, int64_t rs, int64_t pixels, const nn_conv_lines *l,
+                      const nn_stretch *stretches, int64_t count, int64_t group)
+{
+    const float *weights = g->weights + group * nn_packed_size(g->rows, g->outputs);
+    const float *bias = g->bias ? g->bias + group * g->outputs : NULL;
+    int64_t done = 0;
+    do {
+        int64_t n = block_of(stretches, done, count, DEPTH);
+        nn_k->conv_block(y + group * g->outputs, g->y_pixel, x + group * g->inputs, rs, 0, weights, 0, g->rows,
+                         stretches + done, n, l, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
+        done += n;
+    } while (done < count);
+}
+
+int64_t nn_inside(const nn_correlation *g, nn_stretch *to, int64_t i, int64_t j)
+{
+    int64_t n = 0;
+    for (int64_t t = 0; t < g->count; t++) {
+        const nn_place *p = &g->places[t];
+        int64_t h = i * g->step_h + p->h, w = j * g->step_w + p->w;
+        if (h < 0 || h >= g->h || (j >= 0 && (w < 0 || w >= g->w))) continue;
+        to[n++] = (nn_stretch){(h * g->w + p->w) * g->c + p->c, p->row, p->k};
+    }
+    return n;
+}
+
+void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end)
+{
+    *first = min(g->pixels, ceil_div(max(0, -g->first_w), g->step_w));
+    *end = max(*first, min(g->pixels, g->last_w < g->w ? (g->w - 1 - g->last_w) / g->step_w + 1 : 0));
+}
+
+/* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the image
+ * are left out of the list of places, and pixels near the ends of a line have lists of their own. */
+static void depthwise_task(void *arg, int64_t task, int worker)
+{
+    const nn_correlation *g = arg;
+    int64_t image = task / g->bands, line = task % g->bands * g->band, end_line = min(line + g->band, g->lines), first, end;
+    nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
+    const float *x = g->x + image * g->h * g->w * g->c;
+    nn_interior(g, &first, &end);
+    for (int64_t i = line; i < end_line; i++) {
+        float *y = g->y + image * g->y_image + i * g->y_line;
+        for (int64_t j = 0; j < g->pixels;) {
+            int within = j >= first && j < end;
+            int64_t n = nn_inside(g, list, i, within ? -1 : j), next = within ? end : j + 1;
+            nn_k->depthwise_line(y + j * g->y_pixel, g->y_pixel, x + j * g->step_w * g->c, g->step_w * g->c, g->weights, g->c,
+                                 list, n, g->bias, g->acc, next - j, g->c);
+            j = next;
+        }
+        if (g->f) g->f(y, y, g->attr, g->y_line);
+    }
+}
+
+static void band_task(void *arg, int64_t task, int worker)
+{
+    const nn_correlation *g = arg;
+    int64_t image = task / g->bands * g->images_at_once, line = task % g->bands * g->band;
+    nn_conv_lines l = {.images = min(g->images_at_once, g->images - image), .lines = min(g->band, g->lines - line),
+                       .c_image = g->y_image, .c_line = g->y_line, .a_image = g->h * g->w * g->c,
+                       .a_line = g->step_h * g->pitch};
+    float *y = g->y + image * g->y_image + line * g->y_line;
+    const float *x = g->x + image * l.a_image;
+    int64_t h0 = line * g->step_h + g->first_h;
+    if (g->bordered) {
+        float *copy = g->scratch + worker * g->scratch_size;
+        int64_t lines = (l.lines - 1) * g->step_h + g->last_h - g->first_h + 1, size = g->window_lines * g->pitch;
+        for (int64_t b = 0; b < l.images; b++)
+            nn_copy_with_border(copy + b * size, g->pitch, g, x + b * l.a_image, h0, lines, g->first_w,
+                             (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1);
+        x = copy;
+        l.a_image = size;
+    } else x += (h0 * g->w + g->first_w) * g->c;
+    for (int64_t group = 0; group < g->groups; group++)
+        run_lines(g, y, x, g->step_w * g->c, g->pixels, &l, g->stretches, g->count, group);
+    if (g->f)
+        for (int64_t b = 0; b < l.images; b++)
+            g->f(y + b * g->y_image, y + b * g->y_image, g->attr, l.lines * g->y_line);
+}
+
+/* Small maps: rows are images, pixel by pixel, through the places that lie in the image. */
+static void pixels_task(void *arg, int64_t task, int worker)
+{
+    const nn_correlation *g = arg;
+    int64_t image = task * g->images_at_once, images = min(g->images_at_once, g->images - image);
+    int64_t x_image = g->h * g->w * g->c;
+    nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
+    const nn_conv_lines one = {.images = 1, .lines = 1};
+    nn_correlation rows = *g;
+    rows.y_pixel = g->y_image;
+    for (int64_t i = 0; i < g->lines; i++)
+        for (int64_t j = 0; j < g->pixels; j++) {
+            int64_t n = nn_inside(g, list, i, j);
+            float *y = g->y + image * g->y_image + i * g->y_line + j * g->y_pixel;
+            for (int64_t group = 0; group < g->groups; group++)
+                run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n, group);
+        }
+    if (g->f) {
+        float *y = g->y + image * g->y_image;
+        g->f(y, y, g->attr, images * g->y_image);
+    }
+}
+
+static double nanoseconds(const nn_correlation *g)
+{
+    double k = 0;
+    for (int64_t t = 0; t < g->count; t++) k += g->places[t].k;
+    return 2.0 * g->images * g->lines * g->pixels * g->groups * g->outputs * k / FLOPS_PER_NS;
+}
+
+int nn_correlate(nn_correlation *g)
+{
+    if (g->images * g->lines * g->pixels * g->outputs == 0) return NN_OK;
+    double work = nanoseconds(g);
+    int workers = nn_workers(work);
+    g->first_h = g->first_w = g->last_h = g->last_w = 0;
+    for (int64_t t = 0; t < g->count; t++) {
+        const nn_place *p = &g->places[t];
+        int64_t w = p->w + (p->c + p->k - 1) / g->c;
+        g->first_h = t ? min(g->first_h, p->h) : p->h, g->last_h = t ? max(g->last_h, p->h) : p->h;
+        g->first_w = t ? min(g->first_w, p->w) : p->w, g->last_w = t ? max(g->last_w, w) : w;
+    }
+    int small = nn_small_map(g->images, g->lines * g->pixels) && g->count > 1 && !g->depthwise;
+    int64_t columns = (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1;
+    g->bordered = !g->depthwise && (g->first_h < 0 || g->first_w < 0 || (g->lines - 1) * g->step_h + g->last_h >= g->h ||
+                  (g->pixels - 1) * g->step_w + g->last_w >= g->w);
+    g->pitch = max(1, g->bordered ? nn_pitch(columns * g->c) : g->w * g->c); /* without channels there is nothing to read */
+    int64_t image = ((g->lines - 1) * g->step_h + g->last_h - g->first_h + 1) * g->pitch;
+    g->band = image <= BAND ? g->lines : max(1, (BAND / g->pitch - g->last_h + g->first_h) / g->step_h);
+    g->bands = ceil_div(g->lines, g->band);
+    g->band = ceil_div(g->lines, g->bands);
+    g->window_lines = (g->band - 1) * g->step_h + g->last_h - g->first_h + 1;
+    g->images_at_once = g->depthwise ? 1 : small ? 64 : g->bands > 1 ? 1 : max(1, BAND / image);
+    g->images_at_once = max(1, min(g->images_at_once, ceil_div(g->images, 2 * workers)));
+    g->scratch_size = small || g->depthwise ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
+                            : g->bordered ? g->images_at_once * g->window_lines * g->pitch + 64 : 0;
+    size_t list = (size_t)ceil_div(g->count * sizeof(nn_stretch), 64) * 64;
+    size_t bytes = list + (size_t)(workers * g->scratch_size) * sizeof(float);
+    if (!(g->stretches = nn_alloc(bytes))) return NN_NOMEM;
+    g->scratch = (float *)((char *)g->stretches + list);
+    for (int64_t t = 0; t < g->count; t++) {
+        const nn_place *p = &g->places[t];
+        g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row, p->k};
+    }
+    int64_t tasks = ceil_div(g->images, g->images_at_once) * (small ? 1 : g->bands);
+    nn_for(tasks, work, g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);
+    nn_free(g->stretches, bytes);
+    return NN_OK;
+}
+
+static int64_t place_count(const nn_conv *g, int64_t k) { return g->r * g->s * ceil_div(k, DEPTH); }
+size_t nn_places_bytes(const nn_conv *g, int64_t k)
+{
+    return (size_t)ceil_div(place_count(g, k) * (int64_t)sizeof(nn_place), 64) * 64;
+}
+
+void nn_add_place(nn_correlation *c, int64_t h, int64_t w, int64_t row, int64_t k)
+{
+    for (int64_t parts = ceil_div(k, DEPTH), at = 0; parts; parts--) {
+        int64_t n = ceil_div(k - at, parts);
+        c->places[c->count++] = (nn_place){h, w, at, row + at, n};
+        at += n;
+    }
+}
