@@ -10,7 +10,8 @@ object.
 Environment, at build time:
     NNCORE_NO_OPENMP=1      build without threads
     NNCORE_DEBUG=1          -O1 -g, assertions on, symbols kept
-    NNCORE_SANITIZE=LIST    e.g. address,undefined: as NNCORE_DEBUG, with -fsanitize=LIST; the first report ends the process
+    NNCORE_SANITIZE=LIST    e.g. address,undefined: as NNCORE_DEBUG, with -fsanitize=LIST; the first report ends the
+                            process
     NNCORE_BUILD_JOBS=N     compilers that run at once (default: the CPUs of this process)
 """
 
@@ -42,9 +43,9 @@ ISA_FLAGS = {
     "aarch64": {"baseline": []},
 }
 
-# Intel's microcode keeps a jump that touches the end of a 32-byte line out of the cache of decoded instructions (erratum
-# SKX102, Skylake to Cascade Lake): the register tile of the matrix product then runs at two thirds of its speed. The
-# assembler can move such jumps; gcc and clang name that differently.
+# Intel's microcode keeps a jump that touches the end of a 32-byte line out of the cache of decoded instructions
+# (erratum SKX102, Skylake to Cascade Lake): the register tile of the matrix product then runs at two thirds of its
+# speed. The assembler can move such jumps; gcc and clang name that differently.
 BRANCH_FLAGS = {"x86_64": ["-Wa,-mbranches-within-32B-boundaries", "-mbranches-within-32B-boundaries"]}
 
 OPENMP_TEST = """
@@ -102,7 +103,8 @@ class build_ext(setuptools_build_ext):
             flags_of[HERE / "csrc" / "kernels" / "isa" / f"{isa}.c"] = [*flags, *branch_flags]
 
         depends = [HERE / path for path in ext.depends]
-        newest = max(path.stat().st_mtime for path in depends if path.suffix not in (".pxd", ".pxi"))  # those are _core.c's
+        # those are _core.c's
+        newest = max(path.stat().st_mtime for path in depends if path.suffix not in (".pxd", ".pxi"))
 
         def compile_one(item):
             source, flags = item

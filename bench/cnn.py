@@ -42,9 +42,11 @@ def memory(options):
                 if status == 0:
                     sizes.setdefault(engine, []).append(size)
         own, peer = (min(sizes[e]) if e in sizes else None for e in ("nncore", "torch"))
-        rows.append([name, *(f"{v:.0f} MB" if v else "not measured" for v in (own, peer)), f"{own / peer:.2f}" if own and peer else ""])
+        rows.append([name, *(f"{v:.0f} MB" if v else "not measured" for v in (own, peer)),
+                     f"{own / peer:.2f}" if own and peer else ""])
         figures.append({"figure": f"peak memory, {name}: at most half of PyTorch's",
-                        "verdict": "not measured" if not own or not peer else "reached" if own <= peer / 2 else "NOT REACHED",
+                        "verdict": "not measured" if not own or not peer else "reached" if own <= peer / 2
+                        else "NOT REACHED",
                         "got": " against ".join(f"{v:.0f} MB" for v in (own, peer) if v)})
     return rows, figures, raw
 

@@ -1,20 +1,23 @@
 """conv: single layers, each forward, input gradient and weight gradient; pools and batch norm, forward and backward.
 
-Images are in each engine's own order: features last in nncore and JAX, both orders in PyTorch. Shares of the limit count the
-multiply-adds of the direct method, so Winograd's may exceed 1.
+Images are in each engine's own order: features last in nncore and JAX, both orders in PyTorch. Shares of the limit
+count the multiply-adds of the direct method, so Winograd's may exceed 1.
 """
 from .case import Case, Figure
 
-SQUARE3 = ((128, 32, 16, 16), (128, 16, 32, 32), (128, 8, 64, 64), (64, 16, 64, 128), (64, 8, 256, 256), (64, 4, 512, 512),
-           (32, 28, 32, 32))   # batch, map, channels in, out
+SQUARE3 = ((128, 32, 16, 16), (128, 16, 32, 32), (128, 8, 64, 64), (64, 16, 64, 128), (64, 8, 256, 256),
+           (64, 4, 512, 512), (32, 28, 32, 32))   # batch, map, channels in, out
 OTHERS = {  # batch, h, w, channels in, out, window, stride, padding, groups
     "1x1": (64, 16, 16, 128, 256, (1, 1), 1, 0, 1), "1x1, 64 channels": (32, 28, 28, 64, 64, (1, 1), 1, 0, 1),
     "5x5": (32, 28, 28, 32, 64, (5, 5), 1, 2, 1), "7x7 stride 2": (8, 112, 112, 3, 64, (7, 7), 2, 3, 1),
-    "3x3 stride 2, narrow": (64, 32, 32, 16, 32, (3, 3), 2, 1, 1), "3x3 stride 2": (64, 16, 16, 64, 128, (3, 3), 2, 1, 1),
-    "first layer, 1 channel": (64, 28, 28, 1, 32, (3, 3), 1, 0, 1), "first layer, 3 channels": (64, 32, 32, 3, 64, (3, 3), 1, 1, 1),
+    "3x3 stride 2, narrow": (64, 32, 32, 16, 32, (3, 3), 2, 1, 1),
+    "3x3 stride 2": (64, 16, 16, 64, 128, (3, 3), 2, 1, 1),
+    "first layer, 1 channel": (64, 28, 28, 1, 32, (3, 3), 1, 0, 1),
+    "first layer, 3 channels": (64, 32, 32, 3, 64, (3, 3), 1, 1, 1),
     "1-D": (64, 1, 256, 32, 64, (1, 5), 1, (0, 2), 1),
 }
-DEPTHWISE = {"64 channels": (32, 32, 32, 64, 64, (3, 3), 1, 1, 64), "128 channels": (32, 16, 16, 128, 128, (3, 3), 1, 1, 128),
+DEPTHWISE = {"64 channels": (32, 32, 32, 64, 64, (3, 3), 1, 1, 64),
+             "128 channels": (32, 16, 16, 128, 128, (3, 3), 1, 1, 128),
              "stride 2": (32, 32, 32, 64, 64, (3, 3), 2, 1, 64)}
 POOLS = (("max", (64, 28, 28, 32), 2, 2, 0), ("max", (128, 32, 32, 16), 2, 2, 0), ("max", (32, 56, 56, 64), 3, 2, 1),
          ("avg", (64, 28, 28, 32), 2, 2, 0), ("avg", (128, 32, 32, 16), 2, 2, 0))
@@ -52,7 +55,8 @@ def cases(quick):
 
 FIGURES = [
     Figure("3x3 stride 1, each part: 1.7 x PyTorch", 1.7, ("torch",), ("3x3 (",)),
-    Figure("other layers, each part: never slower than PyTorch", 1.0, ("torch",), tuple(f"{name} (" for name in OTHERS)),
+    Figure("other layers, each part: never slower than PyTorch", 1.0, ("torch",),
+           tuple(f"{name} (" for name in OTHERS)),
     Figure("depthwise 3x3: 2 x PyTorch", 2.0, ("torch",), ("depthwise",)),
     Figure("pools, forward and backward: 1.5 x PyTorch", 1.5, ("torch",), ("max pool", "avg pool")),
     Figure("batch norm + ReLU, forward and backward: 1.5 x PyTorch", 1.5, ("torch",), ("batch norm",)),

@@ -166,7 +166,8 @@ static void nest_task(void *arg, int64_t task, int worker)
     (void)worker;
     nest *t = arg;
     int last = t->loops - 1;
-    int64_t inner = t->n[last], first = 0, row = task * t->rows_per_task, end = min(row + t->rows_per_task, t->rows), n = inner;
+    int64_t inner = t->n[last], first = 0, row = task * t->rows_per_task, end = min(row + t->rows_per_task, t->rows),
+            n = inner;
     if (t->rows == 1) {
         row = 0, end = 1;
         first = task * NN_CHUNK;
@@ -187,7 +188,8 @@ static void nest_task(void *arg, int64_t task, int worker)
                                        (const float *)v[1].p + offset[1] + first * s1, s1, n);
         } else {
             int64_t s2 = t->step[2][last];
-            nn_k->where(z, (const uint8_t *)v[0].p + offset[0] + first * s0, s0, (const float *)v[1].p + offset[1] + first * s1, s1,
+            nn_k->where(z, (const uint8_t *)v[0].p + offset[0] + first * s0, s0,
+                        (const float *)v[1].p + offset[1] + first * s1, s1,
                         (const float *)v[2].p + offset[2] + first * s2, s2, n);
         }
     }

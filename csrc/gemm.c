@@ -27,7 +27,8 @@
 #define PACKING_COLUMNS 96 /* a is packed for so many columns */
 #define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
-#define ALIASING_ROWS 64 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
+/* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
+#define ALIASING_ROWS 64
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
 #define DOTS 4           /* columns up to which c is made of sums of products along k ... */
@@ -44,7 +45,8 @@ typedef struct {
     const float *attr;
     /* the block in work */
     int64_t jc, nc, pc, kc;
-    enum { IN_PLACE, PANELS, BLOCKS } packing; /* of b: not at all, panel by panel in each task, or a block for all tasks */
+    /* of b: not at all, panel by panel in each task, or a block for all tasks */
+    enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
     float *packed_a; /* one block per worker, or NULL */
     int64_t nb, col_tasks; /* columns of a task: a multiple of nr; the last task has what is left */
@@ -93,7 +95,8 @@ static void block_task(void *arg, int64_t task, int worker)
     const float *bias = g->bias && g->pc == 0 ? g->bias + g->jc + j : NULL;
     int acc = g->acc || g->pc > 0;
     if (g->packing == BLOCKS)
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc, g->wide);
+        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc,
+                         g->wide);
     else
         nn_k->gemm_block(c, g->ldc, a, rs, cs, b_at(g, j), g->ldb, g->tb,
                          g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL, bias, acc, rows,
@@ -115,8 +118,8 @@ static void empty_product(const gemm *g)
     }
 }
 
-/* All columns where there are row tasks enough, as a is packed once for each piece of columns; else NB; and narrower where
- * even those are fewer than two for each thread. A multiple of nr. Results do not depend on it: no sum is cut. */
+/* All columns where there are row tasks enough, as a is packed once for each piece of columns; else NB; and narrower
+ * where even those are fewer than two for each thread. A multiple of nr. Results do not depend on it: no sum is cut. */
 static int64_t columns_of_a_task(int64_t nc, int64_t row_tasks, int workers)
 {
     if (workers == 1 || row_tasks >= 4 * workers) return NC;
@@ -279,11 +282,11 @@ static int run_one(gemm *g)
     return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
 }
 
-int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta, int tb,
-               int acc, nn_unary_fn *f, const float *attr)
+int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta,
+               int tb, int acc, nn_unary_fn *f, const float *attr)
 {
-    gemm g = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k, .ldc = n, .rs = ta ? 1 : k, .cs = ta ? m : 1,
-              .ldb = tb ? k : n, .tb = tb, .acc = acc, .f = f, .attr = attr};
+    gemm g = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k, .ldc = n, .rs = ta ? 1 : k,
+              .cs = ta ? m : 1, .ldb = tb ? k : n, .tb = tb, .acc = acc, .f = f, .attr = attr};
     return run_one(&g);
 }
 

@@ -3,8 +3,8 @@
 #define GEMM_H
 #include "kernels/kernels.h"
 
-int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta, int tb,
-               int acc, nn_unary_fn *f, const float *attr);
+int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta,
+               int tb, int acc, nn_unary_fn *f, const float *attr);
 
 /* Whether wide tiles suit m rows and n columns better: a tile of r rows and v vectors loads 1/r + 1/v values for each
  * multiply-add, and rows and vectors are cut into even pieces. */

@@ -90,8 +90,8 @@ extern const char *const nn_loss_names[NN_LOSSES];
 extern const size_t nn_dtype_size[NN_DTYPES];
 
 /* Runs one call. Returns NN_OK, NN_NOMEM, NN_BADINDEX with the offending value in nn_bad_index and the operand it is of
- * in nn_bad_operand, or NN_BADRANGE with the least and the largest value of the input in nn_bad_range. Outputs may be half
- * written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
+ * in nn_bad_operand, or NN_BADRANGE with the least and the largest value of the input in nn_bad_range. Outputs may be
+ * half written after a failure; nothing else is touched. The caller's floating-point state is the same afterwards. */
 int nn_run(const nn_call *c);
 /* Runs n calls one after another, on one team of at most `team` threads: nn_wished() after they were recorded. After a
  * failure, *failed is the number of the call that failed, and no later one ran. */
@@ -100,8 +100,8 @@ extern _Thread_local int64_t nn_bad_index;
 extern _Thread_local int nn_bad_operand; /* of flat_index */
 extern _Thread_local float nn_bad_range[2];
 
-/* Profiling (profile.c): a log of the calls that nn_run and nn_replay ran, one at a time for the whole process. Times are
- * CLOCK_MONOTONIC, in nanoseconds. */
+/* Profiling (profile.c): a log of the calls that nn_run and nn_replay ran, one at a time for the whole process. Times
+ * are CLOCK_MONOTONIC, in nanoseconds. */
 typedef struct nn_log nn_log;
 typedef struct { int64_t start, end, calls, dropped; } nn_log_info;
 typedef struct {
@@ -111,11 +111,13 @@ typedef struct {
     size_t bytes;
     nn_call call;       /* op, flags, shapes and dtypes; no addresses, no attributes */
 } nn_timed;
-int nn_profile_start(int64_t most); /* the first `most` calls are kept; NN_NOMEM, or -1 while another log is being written */
+/* the first `most` calls are kept; NN_NOMEM, or -1 while another log is being written */
+int nn_profile_start(int64_t most);
 nn_log *nn_profile_stop(void);      /* the log, for nn_log_free; NULL when there is none */
 void nn_log_free(nn_log *log);
 void nn_log_about(const nn_log *log, nn_log_info *about);
-int nn_log_next(const nn_log *log, size_t *at, nn_timed *timed); /* the calls from *at = 0 on, as they ended; 0: no more */
+/* the calls from *at = 0 on, as they ended; 0: no more */
+int nn_log_next(const nn_log *log, size_t *at, nn_timed *timed);
 
 /* Memory: cached, aligned blocks (memory.c). nn_alloc returns NULL when there is none. */
 void *nn_alloc(size_t bytes);

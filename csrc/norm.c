@@ -1,13 +1,13 @@
 /* Normalisation by columns (batch, group, instance norm: one op) and by rows (layer norm, RMS norm).
  *
- * Columns: an image x[s,c] is cut into pieces of whole rows. The forward pass takes moments of every piece, joins them in
- * order in double, and goes over the pieces again to normalise; the gradient does the same with its sums. So x is read
- * twice, which is the least without the next layer's help, and dy too. Few channels would leave vectors empty: q rows are put
- * side by side as one row of w = q c columns, and columns that are the same channel are joined at the end.
+ * Columns: an image x[s,c] is cut into pieces of whole rows. The forward pass takes moments of every piece, joins them
+ * in order in double, and goes over the pieces again to normalise; the gradient does the same with its sums. So x is
+ * read twice, which is the least without the next layer's help, and dy too. Few channels would leave vectors empty: q
+ * rows are put side by side as one row of w = q c columns, and columns that are the same channel are joined at the end.
  *
- * Nothing but statistics is saved for the gradient. ReLU's mask is computed from x again by the same arithmetic; behind a
- * residual it is read from y, which the next layer keeps anyway, and dz, which the residual wants, is written on the way, so
- * that the second pass needs neither y nor the mask. A bit mask would save nothing: y is alive.
+ * Nothing but statistics is saved for the gradient. ReLU's mask is computed from x again by the same arithmetic; behind
+ * a residual it is read from y, which the next layer keeps anyway, and dz, which the residual wants, is written on the
+ * way, so that the second pass needs neither y nor the mask. A bit mask would save nothing: y is alive.
  */
 #include <string.h>
 #include "kernels/kernels.h"
@@ -83,7 +83,8 @@ static void apply_task(void *arg, int64_t k, int worker)
     const image *a = arg;
     int64_t rows, w, at = piece(a, a->pieces - 1 - k, &rows, &w);
     (void)worker;
-    nn_k->norm_apply(a->y + at, a->x + at, a->residual ? a->residual + at : 0, a->relu, a->columns, a->cw, rows, w, a->w);
+    nn_k->norm_apply(a->y + at, a->x + at, a->residual ? a->residual + at : 0, a->relu, a->columns, a->cw, rows, w,
+                     a->w);
 }
 
 static void sums_task(void *arg, int64_t k, int worker)
@@ -100,15 +101,16 @@ static void grad_task(void *arg, int64_t k, int worker)
     const image *a = arg;
     int64_t rows, w, at = piece(a, a->pieces - 1 - k, &rows, &w);
     (void)worker;
-    nn_k->norm_grad_apply(a->y + at, (a->dz ? a->dz : a->dy) + at, a->x + at, a->mask, a->columns, a->cw, rows, w, a->w);
+    nn_k->norm_grad_apply(a->y + at, (a->dz ? a->dz : a->dy) + at, a->x + at, a->mask, a->columns, a->cw, rows, w,
+                          a->w);
 }
 
 static void for_pieces(image *a, nn_task_fn *fn) { nn_for(a->pieces, NS_PASS * (double)(a->s * a->c), fn, a); }
 
 static void columns(image *a)
 {
-    nn_k->norm_columns(a->columns, a->cw, a->stats, a->stats + a->apart, a->stats + 2 * a->apart, a->weight, a->bias, a->eps,
-                       a->c, a->g, a->w);
+    nn_k->norm_columns(a->columns, a->cw, a->stats, a->stats + a->apart, a->stats + 2 * a->apart, a->weight, a->bias,
+                       a->eps, a->c, a->g, a->w);
 }
 
 static void normalise(image *a)
@@ -137,8 +139,8 @@ static void normalise_grad(image *a)
         for (int64_t j = 0; j < w; j += a->c)
             nn_k->norm_grad_join(a->t, a->part + 2 * k * a->cw + j, a->cw, a->c, k == 0 && j == 0);
     }
-    nn_k->norm_grad_columns(a->columns, a->cw, a->dwb, a->dwb + a->c, a->t, a->stats + a->apart, a->stats + 2 * a->apart,
-                            a->weight, a->eps, a->fixed, a->s, a->c, a->g, a->w);
+    nn_k->norm_grad_columns(a->columns, a->cw, a->dwb, a->dwb + a->c, a->t, a->stats + a->apart,
+                            a->stats + 2 * a->apart, a->weight, a->eps, a->fixed, a->s, a->c, a->g, a->w);
     if (a->y) for_pieces(a, grad_task);
 }
 
@@ -230,8 +232,8 @@ int nn_op_running_stats(const nn_call *c)
     double n = (double)c->a.i[0], factor = c->a.d[1];
     if (count) ++*count;
     if (c->a.i[2]) factor = 1 / (double)*count;
-    nn_k->norm_running((float *)c->v[0].p, (float *)c->v[1].p, (const float *)stats->p, n / (n - 1), factor, stats->n[1],
-                       stats->n[2]);
+    nn_k->norm_running((float *)c->v[0].p, (float *)c->v[1].p, (const float *)stats->p, n / (n - 1), factor,
+                       stats->n[1], stats->n[2]);
     return NN_OK;
 }
 
@@ -250,8 +252,8 @@ static void rows_task(void *arg, int64_t t, int worker)
     float *s = a->stats + i;
     (void)worker;
     if (a->mean)
-        nn_k->layer_norm_rows(a->y + i * a->c, s, s + a->r, s + 2 * a->r, a->x + i * a->c, a->weight, a->bias, a->eps, n,
-                              a->c);
+        nn_k->layer_norm_rows(a->y + i * a->c, s, s + a->r, s + 2 * a->r, a->x + i * a->c, a->weight, a->bias, a->eps,
+                              n, a->c);
     else nn_k->rms_norm_rows(a->y + i * a->c, s, a->x + i * a->c, a->weight, a->eps, n, a->c);
 }
 

@@ -15,7 +15,8 @@
  *     Python threads would run 2 n threads on n processors; the second one computes alone, with the same results;
  *   - in a forked child: the team did not survive the fork and GNU OpenMP would wait for it for ever.
  *
- * Tasks are handed out one by one from a counter: a thread that the system stops in the middle delays its own task only.
+ * Tasks are handed out one by one from a counter: a thread that the system stops in the middle delays its own task
+ * only.
  *
  * A replayed program opens one region at most, and only if recording found a call worth sharing: see nn_lead.
  */
@@ -85,7 +86,8 @@ __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL
  * work; a team that sleeps between short regions then never runs in parallel. Measured, two tasks of 50 us: 105 us with
  * no spinning, 208 us with 2000 spins, 51 us with the seats below. Who finds its processor taken limits itself to those
  * that are free. The limit stays, because the next wake-up would undo it, and is drawn from what the caller may use.
- * The caller's own affinity is never touched. OMP_PROC_BIND does as well but ties the caller, the user's main thread. */
+ * The caller's own affinity is never touched. OMP_PROC_BIND does as well but ties the caller, the user's main
+ * thread. */
 #ifdef __linux__
 enum { SEAT_WORDS = CPU_SETSIZE / 64 };
 typedef struct {

@@ -45,7 +45,8 @@ const char *const nn_loss_names[NN_LOSSES] = {
 #undef LOSS
 };
 
-const size_t nn_dtype_size[NN_DTYPES] = {[NN_F32] = 4, [NN_I64] = 8, [NN_U8] = 1, [NN_BOOL] = 1, [NN_U64] = 8, [NN_F64] = 8};
+const size_t nn_dtype_size[NN_DTYPES] = {[NN_F32] = 4, [NN_I64] = 8, [NN_U8] = 1, [NN_BOOL] = 1, [NN_U64] = 8,
+                                         [NN_F64] = 8};
 
 _Thread_local int64_t nn_bad_index;
 _Thread_local int nn_bad_operand;
@@ -54,7 +55,8 @@ _Thread_local float nn_bad_range[2];
 static inline int drive(const nn_call *c)
 {
     nn_forget_workers();
-    if (__builtin_expect(atomic_load_explicit(&nn_profiling, memory_order_relaxed), 0)) return nn_profiled(c, drivers[c->op]);
+    if (__builtin_expect(atomic_load_explicit(&nn_profiling, memory_order_relaxed), 0))
+        return nn_profiled(c, drivers[c->op]);
     return drivers[c->op](c);
 }
 

@@ -46,7 +46,8 @@ def main(num_epochs):
         for batch in data_loader:
             loss = step(batch.inputs, batch.targets)
         schedule.step()
-        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy(model, test_loader):.4f}", flush=True)
+        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy(model, test_loader):.4f}",
+              flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ with _threads.short_spinning():
 
 
 def _start():
-    """Choose the instruction set (NNCORE_ISA), the number of threads, the way of convolution (NNCORE_CONV_ALGORITHM)."""
+    """Choose the instruction set (NNCORE_ISA), the number of threads, the way of convolution
+    (NNCORE_CONV_ALGORITHM)."""
     wanted = _os.environ.get("NNCORE_ISA") or None
     try:
         _core.isa_select(wanted)
@@ -30,7 +31,8 @@ def _start():
 _start()
 
 from . import autograd, convert, losses, ops, random, tensor as _tensor  # noqa: E402
-from ._core import get_num_threads, isa_current, isa_names, memory_stats, set_conv_algorithm, set_num_threads  # noqa: E402
+from ._core import (  # noqa: E402
+    get_num_threads, isa_current, isa_names, memory_stats, set_conv_algorithm, set_num_threads)
 from .autograd import enable_grad, is_grad_enabled, no_grad  # noqa: E402
 from .ops import *  # noqa: E402,F403
 from .random import Generator, manual_seed  # noqa: E402

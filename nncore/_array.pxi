@@ -360,8 +360,8 @@ def from_buffer(object x):
 
 
 def borrow(object x):
-    """A read-only Array over the memory of a C-contiguous buffer, without a copy: for gather_rows, which never reads past
-    its end. TypeError for anything else."""
+    """A read-only Array over the memory of a C-contiguous buffer, without a copy: for gather_rows, which never reads
+    past its end. TypeError for anything else."""
     cdef object m = memoryview(x)
     cdef Py_buffer b
     cdef Array a = Array.__new__(Array)
@@ -401,8 +401,8 @@ def reshape(Array x, shape):
         if known == 0 or count % known:
             raise ValueError(f"reshape: {x.shape} does not fit {shape[:unknown] + (-1,) + shape[unknown + 1:]}")
         if count // known > 0x7fffffff:
-            raise MemoryError(f"reshape: {x.shape} as {shape[:unknown] + (-1,) + shape[unknown + 1:]}: an axis holds at "
-                              "most 2147483647 elements")
+            raise MemoryError(f"reshape: {x.shape} as {shape[:unknown] + (-1,) + shape[unknown + 1:]}: an axis holds "
+                              "at most 2147483647 elements")
         v.n[unknown] = <int32_t>(count // known)
         known = count
     if known != count:
@@ -433,8 +433,8 @@ def assign(Array to, Array x):
 
 
 def cast(Array x, dtype):
-    """x converted to another dtype: float32 to integers truncates, bool is x != 0. ValueError for an integer that float32
-    does not hold exactly."""
+    """x converted to another dtype: float32 to integers truncates, bool is x != 0. ValueError for an integer that
+    float32 does not hold exactly."""
     cdef nn_view v = x.v
     cdef nn_call c
     v.dtype = <uint8_t>dtype_code(dtype)

@@ -1,6 +1,6 @@
 # The graph. A tensor knows the Node that made it; a Node knows its gradient function, what that function needs, and its
-# parents: Nodes, or leaf tensors that want a gradient, or None. Nothing points the other way and nothing is global, so a
-# graph dies by reference count when its result does. Nodes hold Arrays and never intermediate tensors.
+# parents: Nodes, or leaf tensors that want a gradient, or None. Nothing points the other way and nothing is global, so
+# a graph dies by reference count when its result does. Nodes hold Arrays and never intermediate tensors.
 #
 # `backward` takes nodes in descending order of creation, from a heap: all uses of a value are younger than the value.
 # A gradient function is a plain Python function `grad(node, dy)`: it reads node.saved and hands each parent its share
@@ -262,7 +262,8 @@ cdef uint64_t written_sum(tuple saved):
 @cython.freelist(512)
 @cython.no_gc
 cdef class Node:
-    """One recorded operation. Gradient functions use `saved`, `needs`, `shape_of`, `give`, `give_product`, `give_sum`."""
+    """One recorded operation. Gradient functions use `saved`, `needs`, `shape_of`, `give`, `give_product`,
+    `give_sum`."""
     cdef object grad
     cdef readonly tuple saved
     cdef tuple parents
@@ -521,8 +522,8 @@ cdef walk(Node start, Array seed, bint retain):
         while heap:
             node = pop(heap)
             if node.grad is None:
-                raise RuntimeError("backward: a second time through the same graph, whose saved values have been freed; "
-                                   "use backward(retain_graph=True) the first time")
+                raise RuntimeError("backward: a second time through the same graph, whose saved values have been "
+                                   "freed; use backward(retain_graph=True) the first time")
             if written_sum(node.saved) != node.written:
                 raise RuntimeError(f"backward: a value saved by {node.name} was overwritten in place after the forward "
                                    "pass (an optimizer step between forward and backward?)")

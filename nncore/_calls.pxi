@@ -1,5 +1,5 @@
-# One short function per op: sizes -> check -> allocate -> fill a call -> run. They take and return Arrays and know nothing
-# of gradients. Messages name the op and the actual shapes.
+# One short function per op: sizes -> check -> allocate -> fill a call -> run. They take and return Arrays and know
+# nothing of gradients. Messages name the op and the actual shapes.
 
 cdef dict UNARY_CODES = {}
 cdef dict BINARY_CODES = {}
@@ -444,7 +444,8 @@ def unslice(Array y, Array x, dim, int64_t start, int64_t step=1, bint accumulat
 
 
 def take(Array x, Array index, dim=0):
-    """y[o, j, i] = x[o, index[j], i]; the shape of index takes the place of the axis. Negative indices count from the end."""
+    """y[o, j, i] = x[o, index[j], i]; the shape of index takes the place of the axis. Negative indices count from the
+    end."""
     cdef nn_view v
     cdef nn_call c
     cdef int axis = axis_of(x, dim, "take")
@@ -500,8 +501,8 @@ def take_grad(Array dy, Array index, tuple shape, int axis):
 
 
 def gather_rows(Array x, Array index, int64_t start, int64_t count, Array scale=None, Array shift=None):
-    """y[b] = x[index[start + b]] * scale + shift for b < count, the axes of x after the first kept. float32 from uint8 or
-    float32; int64 stays. scale and shift hold one value, or one for each element of a row."""
+    """y[b] = x[index[start + b]] * scale + shift for b < count, the axes of x after the first kept. float32 from uint8
+    or float32; int64 stays. scale and shift hold one value, or one for each element of a row."""
     cdef nn_view v = x.v, rows
     cdef nn_call c
     need_index(index, "gather_rows")
@@ -906,7 +907,8 @@ MAXIMIZE = NN_MAXIMIZE
 
 
 def optimizer_step(int op, int flags, Array w, tuple states, Array hyper, Array g):
-    """One step of flat arrays of one length. states: as csrc/ops.inc lists them for the op, None for those not in use."""
+    """One step of flat arrays of one length. states: as csrc/ops.inc lists them for the op, None for those not in
+    use."""
     cdef nn_call c
     cdef Array s
     begin(&c, op, 2 + len(states))

@@ -1,6 +1,7 @@
-# Convolutions: the functions of _calls.pxi for images. A geometry is (stride_h, stride_w, dilation_h, dilation_w, top, left,
-# groups), with top and left the zeros before the first pixels. Sequences [b,t,c] are images of height 1, their windows
-# [s,c,o] too. Sizes are checked by nncore.ops.conv, which knows the layer's words; here only what memory safety needs.
+# Convolutions: the functions of _calls.pxi for images. A geometry is (stride_h, stride_w, dilation_h, dilation_w, top,
+# left, groups), with top and left the zeros before the first pixels. Sequences [b,t,c] are images of height 1, their
+# windows [s,c,o] too. Sizes are checked by nncore.ops.conv, which knows the layer's words; here only what memory safety
+# needs.
 
 cdef int conv_operand(nn_call *c, Array x) except -1:
     cdef int d
@@ -71,7 +72,8 @@ def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-
     return y
 
 
-cdef int conv_dx_to(Array dx, Array dy, Array w, Array b, tuple geometry, bint accumulate, int f=-1, float a0=0) except -1:
+cdef int conv_dx_to(Array dx, Array dy, Array w, Array b, tuple geometry, bint accumulate, int f=-1,
+                    float a0=0) except -1:
     cdef nn_call c
     begin(&c, NN_OP_conv_dx, 1)
     conv_operand(&c, dx)
@@ -116,9 +118,9 @@ cdef tuple CONV_ALGORITHMS = ("auto", "direct", "winograd")
 def set_conv_algorithm(name):
     """How 3 x 3 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
 
-    Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) (Winograd, 1980; Lavin and Gray, 2016) for maps
-    of at least 3 x 3 pixels with at least 12 channels in and out: two to four times faster, with about twice the rounding
-    error. The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
+    Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) (Winograd, 1980; Lavin and Gray, 2016) for
+    maps of at least 3 x 3 pixels with at least 12 channels in and out: two to four times faster, with about twice the
+    rounding error. The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
     """
     if name not in CONV_ALGORITHMS:
         raise ValueError(f"set_conv_algorithm: {name!r} is not one of {', '.join(CONV_ALGORITHMS)}")

@@ -145,7 +145,8 @@ def conv(
     x: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...], f: int = -1, a0: float = 0.0
 ) -> Array: ...
 def conv_dx(
-    dy: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...], f: int = -1, a0: float = 0.0
+    dy: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...],
+    f: int = -1, a0: float = 0.0
 ) -> Array: ...
 def conv_dw(x: Array, dy: Array, geometry: tuple[int, ...], shape: tuple[int, ...]) -> Array: ...
 def softmax(x: Array) -> Array: ...
@@ -164,12 +165,12 @@ def nll_grad(
     dloss: Array, target: Array, weight: Array | None, shape: tuple[int, ...], ignore: int, may_ignore: bool
 ) -> Array: ...
 def group_norm(
-    x: Array, b: int, num_groups: int, weight: Array | None, bias: Array | None, residual: Array | None, mean: Array | None,
-    var: Array | None, eps: float, relu: bool, name: str
+    x: Array, b: int, num_groups: int, weight: Array | None, bias: Array | None, residual: Array | None,
+    mean: Array | None, var: Array | None, eps: float, relu: bool, name: str
 ) -> tuple[Array, Array]: ...
 def group_norm_grad(
-    dy: Array, x: Array, stats: Array, weight: Array | None, bias: Array | None, y: Array | None, eps: float, relu: bool,
-    fixed: bool, wants_x: bool
+    dy: Array, x: Array, stats: Array, weight: Array | None, bias: Array | None, y: Array | None, eps: float,
+    relu: bool, fixed: bool, wants_x: bool
 ) -> tuple[Array | None, Array, Array, Array]: ...
 def running_stats(
     mean: Array, var: Array, count: Array | None, stats: Array, n: int, momentum: float | None, name: str

@@ -158,9 +158,9 @@ cdef class Log:
         nn_log_free(self.log)
 
     def read(self):
-        """[(what, start, duration, thread)] in the order in which the calls ended. what: (op, shapes of its operands, number
-        of outputs, bytes of its operands, multiply-adds * 2 of a product or 0), one object for all calls that share it;
-        thread: as of threading.get_ident."""
+        """[(what, start, duration, thread)] in the order in which the calls ended. what: (op, shapes of its operands,
+        number of outputs, bytes of its operands, multiply-adds * 2 of a product or 0), one object for all calls that
+        share it; thread: as of threading.get_ident."""
         cdef nn_timed t
         cdef size_t at = 0
         cdef dict known = {}
@@ -180,7 +180,8 @@ def profile_start(int64_t most):
     if status == NN_NOMEM:
         raise MemoryError("profile: no memory for the log")
     if status:
-        raise RuntimeError("profile: one is being taken already; blocks cannot be nested, nor run in two threads at once")
+        raise RuntimeError("profile: one is being taken already; blocks cannot be nested, nor run in two "
+                           "threads at once")
 
 
 def profile_stop():

@@ -63,9 +63,10 @@ def group_norm(Array x, int64_t b, num_groups, Array weight or None, Array bias 
     return y, stats
 
 
-def group_norm_grad(Array dy, Array x, Array stats, Array weight or None, Array bias or None, Array y or None, float eps,
-                    bint relu, bint fixed, bint wants_x):
-    """(dx or None, dweight, dbias, dresidual): the last is dy itself but with y, the result behind a residual and ReLU."""
+def group_norm_grad(Array dy, Array x, Array stats, Array weight or None, Array bias or None, Array y or None,
+                    float eps, bint relu, bint fixed, bint wants_x):
+    """(dx or None, dweight, dbias, dresidual): the last is dy itself but with y, the result behind a residual and
+    ReLU."""
     cdef nn_call call
     cdef int64_t b = stats.v.n[1], n = nn_count(&x.v), c = x.v.n[x.v.nd - 1], s = n // (b * c) if b * c else 0
     cdef Array dx = allocate(&x.v) if wants_x else None, dwb = allocate2(2, c)

@@ -667,8 +667,8 @@ cdef bint reads(const nn_call *c, int k) noexcept:
             or (k == 1 and c.op == NN_OP_augment) or (k == 2 and c.op == NN_OP_mix))
 
 
-# Whether the first output may be the memory of input k, of the same size: the op goes through both element by element, or
-# has read all it needs of a row before it writes there.
+# Whether the first output may be the memory of input k, of the same size: the op goes through both element by element,
+# or has read all it needs of a row before it writes there.
 cdef bint in_place(const nn_call *c, int k) noexcept:
     if c.op == NN_OP_binary:
         return same_shape(&c.v[0], &c.v[1]) and same_shape(&c.v[0], &c.v[2])

@@ -1,7 +1,7 @@
 """The door: anything that holds numbers -> an Array of ours.
 
-float16/32/64 become float32; all integers int64, except uint8, which stays (images); bool stays. Complex numbers, objects
-and strings are refused. Arrays of any layout and byte order are accepted; what comes in is copied.
+float16/32/64 become float32; all integers int64, except uint8, which stays (images); bool stays. Complex numbers,
+objects and strings are refused. Arrays of any layout and byte order are accepted; what comes in is copied.
 """
 import numpy as np
 
@@ -14,7 +14,8 @@ MOST = 2**31 - 1  # elements of an axis
 
 
 def to_array(data, dtype=None):
-    """An Array with the values of `data`: numbers, nested lists, NumPy arrays, anything with the buffer protocol, tensors."""
+    """An Array with the values of `data`: numbers, nested lists, NumPy arrays, anything with the buffer protocol,
+    tensors."""
     if isinstance(data, _core.TensorBase):
         array = _core.copy(data.array)
     elif type(data) is float:

@@ -25,7 +25,8 @@ def calculate_gain(nonlinearity, param=None):
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain: no gain is known for {nonlinearity!r}; known: leaky_relu, {', '.join(gains)}")
+        raise ValueError(f"calculate_gain: no gain is known for {nonlinearity!r}; "
+                         f"known: leaky_relu, {', '.join(gains)}")
     return gains[nonlinearity]
 
 

@@ -1,7 +1,7 @@
 """nncore.profile: where the time of a block goes, call by call, and how far each op is from what the machine can do.
 
-It reads the records of calls that csrc/profile.c keeps and knows no op by name: new ops appear by themselves. Eager steps
-and replayed ones (nncore.compile) log the same calls, so they can be laid side by side.
+It reads the records of calls that csrc/profile.c keeps and knows no op by name: new ops appear by themselves. Eager
+steps and replayed ones (nncore.compile) log the same calls, so they can be laid side by side.
 """
 import functools
 import itertools
@@ -23,8 +23,9 @@ COPIED_FLOATS = 8 << 20          # 32 MB, read and written: beyond the last cach
 COPIES = 8                       # one after the other: short, so that some are not interrupted on a busy machine
 
 Call = namedtuple("Call", "op shapes outputs bytes flops start ns thread")
-Call.__doc__ = """One call: the op, the shapes of its operands (the first `outputs` of them were written), their bytes, the
-floating-point operations if it is a product (else 0), when it started and how long it took in ns, and on which thread."""
+Call.__doc__ = """One call: the op, the shapes of its operands (the first `outputs` of them were written), their bytes,
+the floating-point operations if it is a product (else 0), when it started and how long it took in ns, and on which
+thread."""
 
 Total = namedtuple("Total", "name calls seconds bytes flops")
 Total.__doc__ = "All calls of an op, or of an op with operands of some shapes: their number, and sums."
@@ -38,10 +39,10 @@ class profile:
         print(p)
         p.export_chrome_trace("step.json")   # for chrome://tracing or ui.perfetto.dev
 
-    most_calls: how many are kept, about 72 bytes each; later ones run unlogged and are counted in `dropped`. A logged call
-    takes about 0.1 us longer (Intel Xeon, Cascade Lake). Results are the same to the last bit. Calls that other Python
-    threads make meanwhile are logged too, and so is a call that fails; one that is under way when the block begins or ends
-    is not.
+    most_calls: how many are kept, about 72 bytes each; later ones run unlogged and are counted in `dropped`. A logged
+    call takes about 0.1 us longer (Intel Xeon, Cascade Lake). Results are the same to the last bit. Calls that other
+    Python threads make meanwhile are logged too, and so is a call that fails; one that is under way when the block
+    begins or ends is not.
 
     One block at a time in a process: RuntimeError for a nested one, and for a question before the block has ended. An
     object can be used for several blocks and then describes the last one. ValueError for a negative most_calls.
@@ -83,8 +84,8 @@ class profile:
 
     @property
     def between_seconds(self):
-        """The time of the block in which no call was running on any thread: Python, what surrounds calls, and about 0.1 us
-        of our own for each call."""
+        """The time of the block in which no call was running on any thread: Python, what surrounds calls, and about 0.1
+        us of our own for each call."""
         log = self._finished()
         idle, done = 0, log.start
         for c in sorted(self.calls, key=lambda c: c.start):
@@ -93,7 +94,8 @@ class profile:
         return (idle + log.end - done) * 1e-9
 
     def totals(self, shapes=False):
-        """A list of Total, one for each op (shapes=True: for each op and shapes of operands), the longest time first."""
+        """A list of Total, one for each op (shapes=True: for each op and shapes of operands), the longest time
+        first."""
         found = {}
         for c in self.calls:
             name = f"{c.op} {_shapes(c)}" if shapes else c.op
@@ -105,18 +107,18 @@ class profile:
     def limits(self):
         """(flop/s, bytes/s): the fastest of our own kernels on this machine, with the instruction set and the number of
         threads of the block. Measured when first asked for and then kept: a matrix product whose operands stay in
-        the cache, and a copy of 32 MB in eight pieces. That takes about 20 ms, and what the system needs for 64 MB of fresh
-        memory (40 ms on a virtual machine)."""
+        the cache, and a copy of 32 MB in eight pieces. That takes about 20 ms, and what the system needs for 64 MB of
+        fresh memory (40 ms on a virtual machine)."""
         self._finished()
         return _limits(*self._machine)
 
     def table(self, shapes=False):
         """The totals as text, one line each.
 
-        share: of the time of the block; with several Python threads they may add up to more than 100 %. GFLOP/s: of matrix
-        products, 2 m n k. GB/s: every operand once, whole. of limit: the larger of GFLOP/s and GB/s as a share of what
-        limits() measured. It exceeds 100 % where operands lie in a cache, or where only a part of one is read (rows of a
-        data set, a slice).
+        share: of the time of the block; with several Python threads they may add up to more than 100 %. GFLOP/s: of
+        matrix products, 2 m n k. GB/s: every operand once, whole. of limit: the larger of GFLOP/s and GB/s as a share
+        of what limits() measured. It exceeds 100 % where operands lie in a cache, or where only a part of one is read
+        (rows of a data set, a slice).
         """
         totals, wall, between = self.totals(shapes), self.wall_seconds, self.between_seconds
         peak, bandwidth = self.limits()
@@ -131,8 +133,8 @@ class profile:
         lines.append(f"{'between calls':{width}}{'':9}{between * 1e3:11.3f}{_share(between, wall):>9}")
         lines.append(f"{'wall time':{width}}{sum(row.calls for row in totals):9}{wall * 1e3:11.3f}")
         isa, threads = self._machine
-        lines.append(f"limit: {peak * 1e-9:.1f} GFLOP/s, {bandwidth * 1e-9:.1f} GB/s: the fastest of our own kernels on "
-                     f"this machine, {isa}, {threads} thread{'s' * (threads > 1)}")
+        lines.append(f"limit: {peak * 1e-9:.1f} GFLOP/s, {bandwidth * 1e-9:.1f} GB/s: the fastest of our own kernels "
+                     f"on this machine, {isa}, {threads} thread{'s' * (threads > 1)}")
         if self.dropped:
             lines.append(f"not logged: {self.dropped} calls after the first {len(self.calls)}, part of 'between calls'")
         return "\n".join(lines)
@@ -145,8 +147,8 @@ class profile:
         return f"nncore.profile({state})"
 
     def export_chrome_trace(self, path):
-        """Write the calls as a trace in Chrome's format, for chrome://tracing or ui.perfetto.dev: complete events, times in
-        microseconds since the beginning of the block, shapes, bytes and flops in their args."""
+        """Write the calls as a trace in Chrome's format, for chrome://tracing or ui.perfetto.dev: complete events,
+        times in microseconds since the beginning of the block, shapes, bytes and flops in their args."""
         log, process = self._finished(), os.getpid()
         events = [{"ph": "M", "name": "thread_name", "pid": process, "tid": thread,
                    "args": {"name": self._names.get(thread, f"thread {thread}")}}

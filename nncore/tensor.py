@@ -165,7 +165,8 @@ class Tensor(_core.TensorBase):
         return self if self.dtype == "float32" else float_tensor(self)
 
     def astype(self, dtype):
-        """A copy of another dtype, without a past. Fractions are cut off; ValueError for numbers out of range and NaN."""
+        """A copy of another dtype, without a past. Fractions are cut off; ValueError for numbers out of range and
+        NaN."""
         if self.dtype == dtype_name(dtype):
             return tensor(self)
         return _core.make_tensor(convert_array(self.array, dtype_name(dtype), truncate=True))
@@ -210,7 +211,8 @@ class Tensor(_core.TensorBase):
 
     def __setitem__(self, key, value):
         if self.requires_grad and _core.grad_mode():
-            raise RuntimeError("x[...] = value on a tensor that requires a gradient: use where(), or no_grad() for a leaf")
+            raise RuntimeError("x[...] = value on a tensor that requires a gradient: use where(), or no_grad() "
+                               "for a leaf")
         keys = tuple(k.array.numpy() if isinstance(k, _core.TensorBase) else k for k in key) if isinstance(key, tuple) \
             else key.array.numpy() if isinstance(key, _core.TensorBase) else key
         try:
@@ -231,7 +233,8 @@ class Tensor(_core.TensorBase):
 
     def copy_(self, values):
         """Overwrite this tensor in place, without recording it."""
-        _core.assign(self.array, float_tensor(values).array if self.dtype == "float32" else to_array(values, self.dtype))
+        _core.assign(self.array, float_tensor(values).array if self.dtype == "float32"
+                     else to_array(values, self.dtype))
         return self
 
     def fill_(self, value):
@@ -282,8 +285,8 @@ def _restore(cls, values, requires_grad):
     return cls(values, requires_grad)
 
 
-for _name in ("abs sqrt exp log clip maximum minimum pow relu sigmoid tanh softmax log_softmax sum mean max min var argmax "
-              "argmin matmul reshape permute transpose split").split():
+for _name in ("abs sqrt exp log clip maximum minimum pow relu sigmoid tanh softmax log_softmax sum mean max min var "
+              "argmax argmin matmul reshape permute transpose split").split():
     setattr(Tensor, _name, getattr(ops, _name))
 Tensor.view = Tensor.reshape
 _core.set_tensor_class(Tensor)

@@ -13,8 +13,9 @@ import os
 import warnings
 from contextlib import contextmanager
 
-# About 75 us on AMD Zen 5 (a pause is 25 ns; 10 to 50 on other processors): bridges the gap between two ops of a training
-# step. A sleeping team costs 12-40 us to wake; one that spins longer takes its processor from others (see csrc/par.c).
+# About 75 us on AMD Zen 5 (a pause is 25 ns; 10 to 50 on other processors): bridges the gap between two ops of a
+# training step. A sleeping team costs 12-40 us to wake; one that spins longer takes its processor from others (see
+# csrc/par.c).
 SPIN_COUNT = "3000"
 
 

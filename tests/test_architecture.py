@@ -50,6 +50,32 @@ def report(path, lines):
     return [f"{path.relative_to(ROOT)}: {line}" for line in lines]
 
 
+# ---- lines -----------------------------------------------------------------------------------------------------------
+
+MOST_COLUMNS = 120  # CONTRIBUTING.md
+
+
+def written_files():
+    """What is written by hand; the _core.c that Cython writes is not."""
+    patterns = {CSRC: ["**/*.c", "**/*.h", "**/*.inc"], PACKAGE: ["**/*.py", "**/*.pyi", "*.pxi", "*.pyx", "*.pxd"],
+                ROOT / "tests": ["*.py", "*.c"], ROOT / "bench": ["**/*.py"], ROOT / "examples": ["*.py"],
+                ROOT: ["setup.py"]}
+    files = {path for folder, names in patterns.items() for name in names for path in folder.glob(name)}
+    return sorted(files)
+
+
+def too_long(text):
+    return [f"line {number}: {len(line)} columns" for number, line in enumerate(text.split("\n"), 1)
+            if len(line) > MOST_COLUMNS]
+
+
+def test_lines_have_at_most_120_columns():
+    files = written_files()
+    assert {path.suffix for path in files} == {".c", ".h", ".inc", ".py", ".pyi", ".pxi", ".pyx", ".pxd"}
+    assert not [line for path in files for line in report(path, too_long(path.read_text(encoding="utf-8")))]
+    assert not too_long("\u00e9" * MOST_COLUMNS) and too_long("a\n" + "b" * 121) == ["line 2: 121 columns"]
+
+
 # ---- Python ----------------------------------------------------------------------------------------------------------
 
 def imported(text, package, anywhere=True):
@@ -92,7 +118,8 @@ def upward(own_room, names):
 
 def optional(names):
     """Imports of packages that are neither Python's own nor a hard dependency."""
-    return [name for name in names if name.split(".")[0] not in {*sys.stdlib_module_names, *HARD_DEPENDENCIES, "nncore"}]
+    return [name for name in names
+            if name.split(".")[0] not in {*sys.stdlib_module_names, *HARD_DEPENDENCIES, "nncore"}]
 
 
 def foreign_to_the_reference(names):
@@ -125,13 +152,15 @@ def test_the_thread_policy_can_run_before_the_compiled_part():
 
 @pytest.mark.parametrize("name", ["utils", "util", "helpers", "misc", "common"])
 def test_no_room_without_a_name(name):
-    assert not [path for folder in (PACKAGE, CSRC, ROOT / "tests", ROOT / "bench") for path in folder.rglob(name + ".*")]
+    assert not [path for folder in (PACKAGE, CSRC, ROOT / "tests", ROOT / "bench")
+                for path in folder.rglob(name + ".*")]
 
 
 def test_the_rules_for_python_see_what_breaks_them():
     assert imported("from . import ops\nfrom .nn import Linear\nfrom .. import _core", "nncore.data") == [
         "nncore.data.ops", "nncore.data.nn.Linear", "nncore._core"]
-    assert upward("ops", ["nncore.nn.Linear", "nncore.convert.to_array", "math", "nncore.ops.names"]) == ["nncore.nn.Linear"]
+    assert upward("ops", ["nncore.nn.Linear", "nncore.convert.to_array", "math", "nncore.ops.names"]) == [
+        "nncore.nn.Linear"]
     assert upward("ops", ["nncore.Tensor"]) == ["nncore.Tensor"]
     assert upward("reference", ["nncore.ops.add"])
     text = "import numpy\ntry:\n    import tqdm\nexcept ImportError:\n    pass\ndef f():\n    import matplotlib\n"
@@ -176,11 +205,13 @@ def includes(text):
 
 
 def openmp(text):
-    return re.findall(r"omp\.h|#[ \t]*pragma[ \t]+omp\b.*|_Pragma[ \t]*\([ \t]*\"omp.*|\bomp_\w+", without_comments(text))
+    return re.findall(r"omp\.h|#[ \t]*pragma[ \t]+omp\b.*|_Pragma[ \t]*\([ \t]*\"omp.*|\bomp_\w+",
+                      without_comments(text))
 
 
 def intrinsics(text):
-    found = re.findall(r"\b_mm\d*_\w+|\b__m(?:128|256|512)\w*|\bv\w+q_[fsu]\d+\b|\b__builtin_ia32_\w+|\w*intrin\.h|arm_neon\.h",
+    found = re.findall(r"\b_mm\d*_\w+|\b__m(?:128|256|512)\w*|\bv\w+q_[fsu]\d+\b|\b__builtin_ia32_\w+"
+                       r"|\w*intrin\.h|arm_neon\.h",
                        without_comments(text))
     return [name for name in found if name not in ("__builtin_ia32_ldmxcsr", "__builtin_ia32_stmxcsr")]
 
@@ -192,8 +223,9 @@ def state(text):
 
 
 def unsafe_math(text):
-    return re.findall(r"-ffast-math|-Ofast|-funsafe-math-optimizations|-fassociative-math|-ffinite-math-only|-freciprocal-math"
-                      r"|-march=native|pragma[ \t]+GCC[ \t]+optimize|__attribute__[ \t]*\(\([ \t]*optimize", text)
+    return re.findall(r"-ffast-math|-Ofast|-funsafe-math-optimizations|-fassociative-math|-ffinite-math-only"
+                      r"|-freciprocal-math|-march=native|pragma[ \t]+GCC[ \t]+optimize"
+                      r"|__attribute__[ \t]*\(\([ \t]*optimize", text)
 
 
 def test_only_par_knows_openmp():
@@ -223,13 +255,15 @@ def test_kernels_hold_no_memory_and_start_no_threads():
 
 def test_drivers_reach_kernels_through_the_table_only():
     for path in c_files("*.c", "*.h"):
-        of_kernels = [name for name in includes(path.read_text()) if name.startswith("kernels/") and name.endswith(".h")]
+        of_kernels = [name for name in includes(path.read_text())
+                      if name.startswith("kernels/") and name.endswith(".h")]
         assert not report(path, [name for name in of_kernels if name != "kernels/kernels.h"])
         assert not report(path, [name for name in includes(path.read_text()) if name.endswith(".c")])
 
 
 def test_the_interface_includes_lists_only():
-    assert {name for name in includes((CSRC / "nn.h").read_text()) if not name.endswith(".inc")} == {"stddef.h", "stdint.h"}
+    assert {name for name in includes((CSRC / "nn.h").read_text()) if not name.endswith(".inc")} == {
+        "stddef.h", "stdint.h"}
 
 
 def test_nothing_in_c_knows_python():

@@ -81,7 +81,8 @@ def build(folder, **environ):
 
 def test_without_openmp_the_build_says_what_to_do(tmp_path):
     compiler = tmp_path / "cc"
-    compiler.write_text('#!/bin/sh\nfor flag; do case $flag in *openmp) echo "no OpenMP here" >&2; exit 1;; esac; done\nexit 0\n')
+    compiler.write_text('#!/bin/sh\n'
+                        'for flag; do case $flag in *openmp) echo "no OpenMP here" >&2; exit 1;; esac; done\nexit 0\n')
     compiler.chmod(0o755)
     done = build(tmp_path, CC=str(compiler))
     assert done.returncode != 0

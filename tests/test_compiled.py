@@ -89,7 +89,8 @@ def test_settings_changed_between_steps_are_in_force():
     same_as_eager([data(seed=i) for i in range(10)], between=between)
 
 
-@pytest.mark.parametrize("name, value", [("maximize", True), ("nesterov", True), ("momentum", 0.5), ("weight_decay", 0.3)])
+@pytest.mark.parametrize("name, value", [("maximize", True), ("nesterov", True), ("momentum", 0.5),
+                                         ("weight_decay", 0.3)])
 def test_a_switch_changed_between_steps_is_in_force(name, value):
     def between(run, i):
         if i == 5:
@@ -159,7 +160,8 @@ def test_two_optimizers_in_one_step():
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("arena", [True, False])
 def test_accumulated_gradients(k, arena):
-    """backward over k batches, then a step; gradients in the optimizer's arena, or made by backward and kept by hand."""
+    """backward over k batches, then a step; gradients in the optimizer's arena, or made by backward and kept by
+    hand."""
     results = []
     for compile in (False, True):
         nncore.manual_seed(5)
@@ -235,7 +237,8 @@ def test_a_gradient_of_the_argument():
 
 @pytest.mark.parametrize("name", ["probabilities", "actions", "masks"])
 def test_losses_that_look_at_values(name, threads):
-    """binary_cross_entropy, which refuses what is no probability; q[range(n), actions]; comparisons and labels as numbers."""
+    """binary_cross_entropy, which refuses what is no probability; q[range(n), actions]; comparisons and labels as
+    numbers."""
     def loss_of(y, t):
         if name == "probabilities":
             return losses.binary_cross_entropy(ops.sigmoid(y), t.reshape(-1, 1) * nncore.ones(1, 3), reduction="mean")
@@ -292,8 +295,10 @@ def test_a_class_with_a_compiled_method():
 
 
 @pytest.mark.parametrize("convert", [
-    lambda x, y: (x, y), lambda x, y: (x.astype("f8"), y.astype("i4")), lambda x, y: (nncore.tensor(x), nncore.tensor(y)),
-    lambda x, y: (np.asfortranarray(x), np.repeat(y, 2)[::2]), lambda x, y: (x.astype(">f4"), y.astype("u1").astype(">i2"))],
+    lambda x, y: (x, y), lambda x, y: (x.astype("f8"), y.astype("i4")),
+    lambda x, y: (nncore.tensor(x), nncore.tensor(y)),
+    lambda x, y: (np.asfortranarray(x), np.repeat(y, 2)[::2]),
+    lambda x, y: (x.astype(">f4"), y.astype("u1").astype(">i2"))],
     ids=["native", "f8 i4", "tensors", "strided", "swapped"])
 def test_arrays_of_all_kinds_are_replayed(convert):
     run, expected = Run(True), Run(False)
@@ -325,7 +330,8 @@ def test_nested_arguments_and_results():
         assert np.isclose(total.item(), expected.sum(), rtol=1e-5, atol=1e-4)  # 96 terms of size 10, in another order
     assert len(runs) == 4
     for shift in (np.float32(2), np.array(2.0), 2.0):
-        assert step(Batch(x, y), 1.0, mode="plus", options={"shift": [shift, 7]})["y"].numpy().tobytes() == (x + 2).tobytes()
+        assert step(Batch(x, y), 1.0, mode="plus",
+                    options={"shift": [shift, 7]})["y"].numpy().tobytes() == (x + 2).tobytes()
 
 
 def test_a_new_constant_or_closure_variable_or_global_is_a_new_recording():
@@ -390,7 +396,8 @@ def partial_step(run):
 
 
 CHANGES = {
-    "state loaded": load_model, "optimizer state loaded": load_optimizer, "layer": new_layer, "partial step": partial_step,
+    "state loaded": load_model, "optimizer state loaded": load_optimizer, "layer": new_layer,
+    "partial step": partial_step,
     "optimizer": lambda run: setattr(run, "optimizer", optim.SGD(run.model.parameters(), lr=0.1)),
     "frozen": lambda run: setattr(next(run.model.parameters()), "requires_grad", False),
     "dropout": lambda run: setattr(getattr(run.model, "1"), "p", 0.8),

@@ -34,10 +34,12 @@ def changing(run, x, y):
 
 REFUSED = {
     "float": lambda r, x, y: float(x.sum()), "item": lambda r, x, y: x.sum().item(), "numpy": lambda r, x, y: x.numpy(),
-    "if": lambda r, x, y: x if x.sum() > 0 else -x, "print": lambda r, x, y: print(x), "tolist": lambda r, x, y: x.tolist(),
+    "if": lambda r, x, y: x if x.sum() > 0 else -x, "print": lambda r, x, y: print(x),
+    "tolist": lambda r, x, y: x.tolist(),
     "np.asarray": lambda r, x, y: np.asarray(x * 2.0), "weights": lambda r, x, y: next(r.model.parameters()).numpy(),
-    "lr": lambda r, x, y: r.optimizer.param_groups[0].update(lr=0.5), "attribute": lambda r, x, y: assigning(r.model, x),
-    "eval": lambda r, x, y: r.model.eval(), "train": lambda r, x, y: r.model.eval().train(),
+    "lr": lambda r, x, y: r.optimizer.param_groups[0].update(lr=0.5),
+    "attribute": lambda r, x, y: assigning(r.model, x), "eval": lambda r, x, y: r.model.eval(),
+    "train": lambda r, x, y: r.model.eval().train(),
     "outer list": lambda r, x, y: OUTER.append(x * 2.0), "seed": lambda r, x, y: nncore.manual_seed(1),
     "optimizer": lambda r, x, y: optim.SGD(r.model.parameters()), "values changed": changing,
     "returned array": lambda r, x, y: np.zeros(3), "mask": lambda r, x, y: x[x > 0],
@@ -199,7 +201,8 @@ UNARIES = (ops.relu, ops.tanh, ops.exp, lambda t: t * t, lambda t: t + 1.0, lamb
 @given(st.lists(st.tuples(st.integers(0, len(UNARIES) - 1), st.integers(0, 9), st.booleans()), min_size=1, max_size=12),
        st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(1, 17))
 def test_random_graphs(chain, widths, n):
-    """Results are eager's; what lives at the same time lies apart, in an arena at least as large as what lives at once."""
+    """Results are eager's; what lives at the same time lies apart, in an arena at least as large as what lives at
+    once."""
     results = []
     for wrap in (lambda f: f, nncore.compile):
         nncore.manual_seed(1)
@@ -251,7 +254,8 @@ def test_arena_of_a_deep_network():
     x, y = data(256, 256, 256)
     run.losses([(x, y)] * 3)
     core = run.step.programs[0].core
-    assert core.arena_bytes <= 1.05 * core.live_bytes and core.naive_bytes >= 2 * core.arena_bytes and not overlaps(core)
+    assert (core.arena_bytes <= 1.05 * core.live_bytes and core.naive_bytes >= 2 * core.arena_bytes
+            and not overlaps(core))
 
 
 def resident():
@@ -436,7 +440,8 @@ def test_a_fork_while_another_thread_records():
     nothing_records()
 
 
-@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))],
+                         ids=["deepcopy", "pickle"])
 def test_copies_record_anew(twin_of):
     fast, x = nncore.compile(mlp(6, 8, 3).eval()), data()[0]
     for _ in range(3):

@@ -36,8 +36,8 @@ def expected(x, w, dy, stride, padding, dilation, groups):
     dx = np.zeros((x.shape[0], x.shape[1] + top + bottom, x.shape[2] + left + right, x.shape[3]))
     for i, j in itertools.product(range(r), range(s)):
         h, k = i * dilation[0], j * dilation[1]
-        dx[:, h:h + stride[0] * y.shape[1]:stride[0], k:k + stride[1] * y.shape[2]:stride[1]][:, :y.shape[1], :y.shape[2]] += \
-            dv[:, :, :, i, j]
+        dx[:, h:h + stride[0] * y.shape[1]:stride[0],
+           k:k + stride[1] * y.shape[2]:stride[1]][:, :y.shape[1], :y.shape[2]] += dv[:, :, :, i, j]
     return y.reshape(*y.shape[:3], o), dx[:, top:top + x.shape[1], left:left + x.shape[2]], dw
 
 
@@ -48,7 +48,8 @@ def algorithm(request):
     nncore.set_conv_algorithm(was)
 
 
-SIZES = [  # x, window, stride, padding, dilation, groups: larger than a band, a block of k, a tile; all ways through conv.c
+# x, window, stride, padding, dilation, groups: larger than a band, a block of k, a tile; all ways through conv.c
+SIZES = [
     ((2, 32, 32, 16), (3, 3, 16, 16), 1, 1, 1, 1), ((1, 60, 70, 40), (3, 3, 40, 50), 1, 1, 1, 1),
     ((3, 14, 14, 130), (3, 3, 130, 70), 1, 1, 1, 1), ((9, 4, 4, 64), (3, 3, 64, 49), 1, 1, 1, 1),
     ((70, 2, 2, 33), (3, 3, 33, 17), 1, 1, 1, 1), ((2, 56, 56, 3), (7, 7, 3, 64), 2, 3, 1, 1),
@@ -65,8 +66,8 @@ WINOGRAD = [((2, 32, 32, 16), (3, 3, 16, 16)), ((5, 8, 8, 64), (3, 3, 64, 70)), 
 WAYS = [("direct", *size) for size in SIZES] + [("winograd", x, w, 1, p, 1, 1) for x, w in WINOGRAD for p in (1, 2)]
 
 
-@pytest.mark.parametrize("algorithm, x, w, stride, padding, dilation, groups", WAYS, ids=lambda v: str(v).replace(" ", ""),
-                         indirect=["algorithm"])
+@pytest.mark.parametrize("algorithm, x, w, stride, padding, dilation, groups", WAYS,
+                         ids=lambda v: str(v).replace(" ", ""), indirect=["algorithm"])
 def test_sizes_of_real_networks(isa, algorithm, x, w, stride, padding, dilation, groups):
     if w[0] == 1:
         padding = (0, padding)
@@ -78,9 +79,11 @@ def test_sizes_of_real_networks(isa, algorithm, x, w, stride, padding, dilation,
     exact = expected(X.numpy(), W.numpy(), dy, (stride,) * 2, [(p, p) for p in padding], (dilation,) * 2, groups)
     depths = (w[0] * w[1] * w[2], w[0] * w[1] * w[3] // groups, y.shape[0] * y.shape[1] * y.shape[2])
     for got, e, k, what in zip((y, X.grad, W.grad), exact, depths, ("y", "dx", "dw")):
-        # k products, each rounded, and their sum: a random walk of EPS times partial sums of size up to sqrt(k); 6 deviations
+        # k products, each rounded, and their sum: a random walk of EPS times partial sums of size up to sqrt(k); 6
+        # deviations
         error, allowed = np.abs(got.numpy() - e).max(), 6 * EPS * k
-        if algorithm == "winograd":  # as winograd_test.c says: sums of at most 64 channels or 128 tiles, and the transforms
+        # as winograd_test.c says: sums of at most 64 channels or 128 tiles, and the transforms
+        if algorithm == "winograd":
             allowed = 6 * EPS * (10 + 2 * min(k, 128)**0.5) * k**0.5
         assert error <= allowed, (what, error, allowed)
 
@@ -109,7 +112,8 @@ def with_gradients(threads, x, w, **settings):
 
 @pytest.mark.parametrize("x, w, settings", [
     ((16, 16, 16, 24), (3, 3, 24, 40), {"padding": 1}), ((3, 33, 40, 8), (5, 5, 8, 150), {"stride": 2}),
-    ((40, 4, 4, 32), (3, 3, 32, 64), {"padding": 1}), ((6, 20, 20, 32), (3, 3, 1, 32), {"groups": 32, "padding": "same"}),
+    ((40, 4, 4, 32), (3, 3, 32, 64), {"padding": 1}),
+    ((6, 20, 20, 32), (3, 3, 1, 32), {"groups": 32, "padding": "same"}),
     ((4, 8, 8, 256), (3, 3, 256, 200), {"padding": 1}),
 ])
 def test_results_do_not_depend_on_threads(isa, x, w, settings):
@@ -122,7 +126,8 @@ def test_results_do_not_depend_on_threads(isa, x, w, settings):
 
 
 def test_gradients_add_up_where_an_image_or_a_weight_is_used_twice():
-    x, w = nncore.tensor(draw(2, 6, 6, 3), requires_grad=True), nncore.tensor(draw(3, 3, 3, 3, seed=1), requires_grad=True)
+    x, w = (nncore.tensor(draw(2, 6, 6, 3), requires_grad=True),
+            nncore.tensor(draw(3, 3, 3, 3, seed=1), requires_grad=True))
     ops.conv2d(x, w, padding=1).sum().backward()
     once = [x.grad.numpy().copy(), w.grad.numpy().copy()]
     x.grad = w.grad = None
@@ -153,7 +158,8 @@ def test_a_transposed_convolution_undoes_the_shape_and_is_the_gradient(isa):
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 4, 5)), ["conv2d", "(2, 8, 8, 3)", "3 channels", "4 expected"]),
+    (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 4, 5)),
+     ["conv2d", "(2, 8, 8, 3)", "3 channels", "4 expected"]),
     (lambda: ops.conv2d(nncore.zeros(8, 8, 3), nncore.zeros(3, 3, 3, 5)), ["conv2d", "(8, 8, 3)", "[b,h,w,c]"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 5)), ["conv2d", "weight (3, 3, 5)"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(0, 3, 3, 5)), ["conv2d", "weight (0, 3, 3, 5)"]),
@@ -164,17 +170,21 @@ def test_a_transposed_convolution_undoes_the_shape_and_is_the_gradient(isa):
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), stride=(1, 2, 3)), ["stride", "(1, 2, 3)"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), padding=-1), ["padding", "-1"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), padding="full"), ["padding", "'full'"]),
-    (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), padding=((1, 1),)), ["padding", "((1, 1),)"]),
+    (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), padding=((1, 1),)),
+     ["padding", "((1, 1),)"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), padding=1 << 20), ["padding", "65535"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 4), nncore.zeros(3, 3, 2, 5), groups=2), ["5 channels", "2 groups"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 4), nncore.zeros(3, 3, 4, 5), groups=0), ["groups"]),
     (lambda: ops.conv2d(nncore.zeros(2, 8, 8, 3), nncore.zeros(3, 3, 3, 5), activation="soft"), ["'soft'"]),
     (lambda: ops.conv1d(nncore.zeros(2, 8), nncore.zeros(3, 3, 5)), ["conv1d", "(2, 8)", "[b,t,c]"]),
     (lambda: ops.conv1d(nncore.zeros(2, 8, 3), nncore.zeros(3, 3, 5), stride=(1, 1)), ["conv1d", "stride"]),
-    (lambda: ops.conv_transpose2d(nncore.zeros(2, 4, 4, 3), nncore.zeros(3, 3, 5, 3), stride=2, output_padding=2), ["output_padding"]),
-    (lambda: ops.conv_transpose2d(nncore.zeros(2, 1, 1, 3), nncore.zeros(1, 1, 5, 3), padding=1), ["conv_transpose2d", "nothing"]),
+    (lambda: ops.conv_transpose2d(nncore.zeros(2, 4, 4, 3), nncore.zeros(3, 3, 5, 3), stride=2, output_padding=2),
+     ["output_padding"]),
+    (lambda: ops.conv_transpose2d(nncore.zeros(2, 1, 1, 3), nncore.zeros(1, 1, 5, 3), padding=1),
+     ["conv_transpose2d", "nothing"]),
     (lambda: nn.Conv2d(4, 6, 3, groups=4), ["Conv2d", "4 groups"]), (lambda: nn.Conv2d(-1, 6, 3), ["Conv2d", "-1"]),
-    (lambda: nn.Conv2d(4, 6, 0), ["Conv2d", "kernel_size"]), (lambda: nn.Conv2d(4, 6, 3, padding="all"), ["Conv2d", "'all'"]),
+    (lambda: nn.Conv2d(4, 6, 0), ["Conv2d", "kernel_size"]),
+    (lambda: nn.Conv2d(4, 6, 3, padding="all"), ["Conv2d", "'all'"]),
     (lambda: nn.Conv2d(4, 6, 3, padding_mode="mirror"), ["Conv2d", "'mirror'"]),
     (lambda: nn.Conv1d(3, 4, 3)(nncore.zeros(2, 9, 5)), ["conv1d", "5 channels given, 3 expected"]),
 ])
@@ -189,7 +199,7 @@ def test_too_large_a_result_is_a_memory_error():
         ops.conv_transpose2d(nncore.zeros(1, 3, 3, 1), nncore.zeros(1, 1, 1, 1), stride=60000, output_padding=50000)
 
 
-# ---- layers ------------------------------------------------------------------------------------------------------------
+# ---- layers ----------------------------------------------------------------------------------------------------------
 
 def test_layers_start_as_pytorch_starts_them_and_say_what_they_are():
     layer = nn.Conv2d(16, 32, 3, stride=2, padding=1, groups=2)
@@ -207,7 +217,8 @@ def test_layers_start_as_pytorch_starts_them_and_say_what_they_are():
     assert nn.Conv1d(3, 4, 5, padding="same")(nncore.zeros(2, 9, 3)).shape == (2, 9, 4)
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3, padding=1), nn.ConvTranspose2d(3, 5, 2, 2)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3, padding=1), nn.ConvTranspose2d(3, 5, 2, 2)],
+                         ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("activation", ["relu", "silu", "tanh"])
 def test_sequential_fuses_an_activation_and_changes_no_bit(isa, layer, activation):
     function = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}[activation]()

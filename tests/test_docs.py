@@ -184,8 +184,8 @@ def test_one_line_makes_kernels_of_an_activation(tmp_path):
 
 MODULES = {"__init__": nncore, "_core": nncore._core, "autograd": nncore.autograd,
            "compiled": sys.modules["nncore.compiled"], "data/__init__": nncore.data,
-           "init": nncore.init, "losses": nncore.losses, "models/__init__": nncore.models, "nn/__init__": nncore.nn, "ops/__init__": nncore.ops,
-           "data/augment": nncore.data.augment, "optim/__init__": nncore.optim,
+           "init": nncore.init, "losses": nncore.losses, "models/__init__": nncore.models, "nn/__init__": nncore.nn,
+           "ops/__init__": nncore.ops, "data/augment": nncore.data.augment, "optim/__init__": nncore.optim,
            "optim/lr_scheduler": nncore.optim.lr_scheduler,
            "profiler": nncore.profiler, "random": nncore.random, "tensor": sys.modules["nncore.tensor"],
            "train/__init__": nncore.train}

@@ -1,4 +1,5 @@
-"""x[i, j] with several arrays of integers, against NumPy; and its gradient, which adds up where an element is picked twice."""
+"""x[i, j] with several arrays of integers, against NumPy; and its gradient, which adds up where an element is picked
+twice."""
 import numpy as np
 import pytest
 

@@ -5,8 +5,10 @@ import pytest
 import nncore
 from nncore import losses, models, nn, optim
 
-PARAMETERS = {  # counted by hand from the papers' tables: weights, biases of dense layers, two numbers a batch norm channel
-    "LeNet5": (lambda: models.LeNet5(), 61706), "resnet20": (models.resnet20, 269722), "resnet32": (models.resnet32, 464154),
+# counted by hand from the papers' tables: weights, biases of dense layers, two numbers a batch norm channel
+PARAMETERS = {
+    "LeNet5": (lambda: models.LeNet5(), 61706), "resnet20": (models.resnet20, 269722),
+    "resnet32": (models.resnet32, 464154),
     "resnet18": (models.resnet18, 11689512), "resnet34": (models.resnet34, 21797672),
     "mobilenet": (models.mobilenet, 4231976), "vgg11_bn": (models.vgg11_bn, 9228362),
     # torchvision's has 132868840: 2752 biases more, in front of norms that take them away again
@@ -62,7 +64,8 @@ def test_they_learn_a_batch(make):
 
 
 def test_wrong_use_is_named():
-    for call, word in ((lambda: models.LeNet5(image_size=30), "30"), (lambda: models.MobileNet(strides=(1, 2)), "14 strides"),
+    for call, word in ((lambda: models.LeNet5(image_size=30), "30"),
+                       (lambda: models.MobileNet(strides=(1, 2)), "14 strides"),
                        (lambda: models.ResNet((1,), (8,), 10, stem="tiny"), "'tiny'")):
         with pytest.raises(ValueError, match=word):
             call()

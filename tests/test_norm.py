@@ -1,4 +1,5 @@
-"""Normalisation: what is not a function of its inputs alone (running statistics, modes, compiled steps), folding, errors."""
+"""Normalisation: what is not a function of its inputs alone (running statistics, modes, compiled steps), folding,
+errors."""
 import copy
 import math
 import pickle
@@ -81,7 +82,8 @@ def test_running_statistics(isa, shape, momentum):
             assert_close(mean.numpy(), m, terms=8 * (step + 1))
             assert_close(var.numpy(), v, terms=16 * (step + 1))
         before = bits(mean, var, count)
-        (ops.instance_norm if instances else ops.batch_norm)(t, mean, var, **({"use_input_stats": False} if instances else {}))
+        (ops.instance_norm if instances else ops.batch_norm)(
+            t, mean, var, **({"use_input_stats": False} if instances else {}))
         assert bits(mean, var, count) == before
 
 
@@ -133,7 +135,8 @@ def test_constant_channels(isa):
 def test_layers_have_the_names_and_defaults_of_pytorch():
     bn = nn.BatchNorm2d(3)
     assert list(bn.state_dict()) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
-    assert bn.state_dict()["num_batches_tracked"].dtype == np.int64 and bn.state_dict()["num_batches_tracked"].shape == ()
+    assert (bn.state_dict()["num_batches_tracked"].dtype == np.int64
+            and bn.state_dict()["num_batches_tracked"].shape == ())
     assert (bn.eps, bn.momentum, bn.affine, bn.track_running_stats) == (1e-5, 0.1, True, True)
     assert repr(bn) == "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
     assert list(nn.BatchNorm1d(3, affine=False).state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
@@ -172,7 +175,8 @@ def test_modes_of_batch_norm():
         z = bn.eval()(x).numpy()
         assert np.allclose(z, y) == (not moves)
         if moves:
-            assert np.allclose(z, (x.numpy() - bn.running_mean.numpy()) / np.sqrt(bn.running_var.numpy() + 1e-5), atol=1e-5)
+            assert np.allclose(z, (x.numpy() - bn.running_mean.numpy()) / np.sqrt(bn.running_var.numpy() + 1e-5),
+                               atol=1e-5)
             before = bits(*bn.buffers())
             bn(x[:1])
             assert bits(*bn.buffers()) == before
@@ -213,7 +217,8 @@ def test_activation_behind_is_fused_with_the_same_numbers():
 # ---- compiled steps --------------------------------------------------------------------------------------------------
 
 def convless(widths=(6, 10, 3), momentum=0.1):
-    return nn.Sequential(nn.Linear(widths[0], widths[1], bias=False), nn.BatchNorm1d(widths[1], momentum=momentum), nn.ReLU(),
+    return nn.Sequential(nn.Linear(widths[0], widths[1], bias=False), nn.BatchNorm1d(widths[1], momentum=momentum),
+                         nn.ReLU(),
                          nn.Residual(nn.Linear(widths[1], widths[1]), nn.BatchNorm1d(widths[1], activation="relu"),
                                      nn.LayerNorm(widths[1])),
                          nn.Linear(widths[1], widths[2]))
@@ -328,12 +333,13 @@ def seen(model, shape, steps=5):
 @pytest.mark.parametrize("activation", [None, "relu"])
 def test_folding(layer, bias, activation):
     for affine in (True, False):
-        model = seen(nn.Sequential(layer(5, 7, bias), nn.BatchNorm1d(7, affine=affine, activation=activation), nn.Linear(7, 3),
-                                   nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5)), (32, 5))
+        model = seen(nn.Sequential(layer(5, 7, bias), nn.BatchNorm1d(7, affine=affine, activation=activation),
+                                   nn.Linear(7, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5)), (32, 5))
         before, x = bits(*model.parameters(), *model.buffers()), nncore.tensor(normal(9, 5))
         folded = nn.fold_batch_norm(model)
         assert [type(m).__name__ for m in folded] == [layer.__name__, "Linear", "ReLU", "Dropout"]
-        np.testing.assert_allclose(folded(x).numpy(), model(x).numpy(), rtol=0, atol=2e-5)  # other roundings, values of 10
+        # other roundings, values of 10
+        np.testing.assert_allclose(folded(x).numpy(), model(x).numpy(), rtol=0, atol=2e-5)
         pair = nn.fold_batch_norm(model[0], model[1])
         np.testing.assert_allclose(pair(x).numpy(), model[1](model[0](x)).numpy(), rtol=0, atol=2e-5)
         assert bits(*model.parameters(), *model.buffers()) == before and not folded.training
@@ -355,8 +361,9 @@ def test_folding_within_modules():
 
 def test_what_cannot_be_folded():
     for layer, bn in ((nn.Linear(3, 4, activation="tanh"), nn.BatchNorm1d(4)), (nn.Linear(3, 4), nn.BatchNorm1d(3)),
-                      (nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)), (nn.Linear(3, 4), nn.LayerNorm(4)),
-                      (nn.LayerNorm(4), nn.BatchNorm1d(4)), (nn.ReLU(), nn.BatchNorm1d(4))):
+                      (nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+                      (nn.Linear(3, 4), nn.LayerNorm(4)), (nn.LayerNorm(4), nn.BatchNorm1d(4)),
+                      (nn.ReLU(), nn.BatchNorm1d(4))):
         with pytest.raises(ValueError, match="fold_batch_norm"):
             nn.fold_batch_norm(layer, bn)
         assert len(nn.fold_batch_norm(nn.Sequential(layer, bn))) == 2
@@ -372,7 +379,8 @@ def zeros(*shape):
     ("Expected more than 1 value per channel", lambda: nn.BatchNorm1d(3)(zeros(1, 3))),
     ("Expected more than 1 value per channel", lambda: nn.BatchNorm2d(3)(zeros(1, 1, 1, 3))),
     ("Expected more than 1 value per channel", lambda: nn.BatchNorm2d(3)(zeros(0, 4, 4, 3))),
-    ("Expected more than 1 value per channel", lambda: nn.BatchNorm1d(3, track_running_stats=False).eval()(zeros(1, 3))),
+    ("Expected more than 1 value per channel",
+     lambda: nn.BatchNorm1d(3, track_running_stats=False).eval()(zeros(1, 3))),
     ("Expected more than 1 spatial element", lambda: nn.InstanceNorm2d(3)(zeros(2, 1, 1, 3))),
     (r"BatchNorm1d.*3 channels.*\(2, 4\)", lambda: nn.BatchNorm1d(3)(zeros(2, 4))),
     (r"BatchNorm2d.*\(2, 3\)", lambda: nn.BatchNorm2d(3)(zeros(2, 3))),
@@ -418,7 +426,8 @@ def test_running_statistics_must_be_tensors_and_stay_after_an_error():
 def test_each_allocation_may_fail():
     x, dy = leaf(normal(3, 7, 7, 20)), nncore.tensor(normal(3, 7, 7, 20, seed=1))
     bn = nn.BatchNorm2d(20, activation="relu")
-    for f in (lambda: bn(x, x), lambda: ops.group_norm(x, 4), lambda: ops.layer_norm(x, 20), lambda: ops.rms_norm(x, 20)):
+    for f in (lambda: bn(x, x), lambda: ops.group_norm(x, 4), lambda: ops.layer_norm(x, 20),
+              lambda: ops.rms_norm(x, 20)):
         for n in range(60):
             x.grad, before = None, bits(*bn.buffers())
             nncore._core.memory_fail_after(n)

@@ -14,7 +14,8 @@ from nncore import _core, losses, ops
 def training_step():
     """(step, parameters) of a small network; the step is a fresh one, with the same numbers each time."""
     nncore.manual_seed(1)
-    model = nncore.nn.Sequential(nncore.nn.Linear(6, 12, activation="gelu"), nncore.nn.Dropout(0.2), nncore.nn.Linear(12, 3))
+    model = nncore.nn.Sequential(nncore.nn.Linear(6, 12, activation="gelu"), nncore.nn.Dropout(0.2),
+                                 nncore.nn.Linear(12, 3))
     optimizer = nncore.optim.Adam(model.parameters())
 
     def step(x, labels):
@@ -249,12 +250,14 @@ def test_chrome_trace(tmp_path):
     p.export_chrome_trace(tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text())
     names, product, function = trace["traceEvents"]
-    assert (names["ph"], names["name"]) == ("M", "thread_name") and names["args"]["name"] == threading.current_thread().name
+    assert ((names["ph"], names["name"]) == ("M", "thread_name")
+            and names["args"]["name"] == threading.current_thread().name)
     assert [e["name"] for e in (product, function)] == ["gemm", "unary"]
     for event, call in zip((product, function), p.calls):
         assert event["ph"] == "X" and event["tid"] == call.thread and event["pid"] == os.getpid()
         assert event["dur"] == call.ns / 1e3 and 0 <= event["ts"] <= p.wall_seconds * 1e6
-    assert product["args"] == {"outputs": [[9, 9]], "inputs": [[9, 9], [9, 9]], "bytes": 3 * 4 * 81, "flops": 2 * 9 ** 3}
+    assert product["args"] == {"outputs": [[9, 9]], "inputs": [[9, 9], [9, 9]], "bytes": 3 * 4 * 81,
+                               "flops": 2 * 9 ** 3}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -132,7 +132,8 @@ ZERO = {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "argmin"}
 ELSEWHERE = {"linear", "matmul", "reshape", "permute", "transpose", "concat", "stack", "pad", "take", "slice", "split",
              "where", "dropout", "dropout1d", "dropout2d", "cross_entropy", "nll_loss",
              "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
-             *(f"{kind}_pool{d}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for d in (1, 2)), "interpolate",
+             *(f"{kind}_pool{d}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for d in (1, 2)),
+             "interpolate",
              "batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"}  # in tests of their own below
 SMOOTH = sorted(set(REFERENCE) - ELSEWHERE - ZERO)
 
@@ -249,7 +250,8 @@ def test_normalisation_by_hand():
 
 
 @pytest.mark.parametrize("name, settings, w", [
-    ("conv2d", {"padding": 1, "stride": (1, 2), "activation": "tanh"}, (2, 3, 2, 2)), ("conv2d", {"groups": 2, "dilation": 2}, (2, 2, 1, 2)),
+    ("conv2d", {"padding": 1, "stride": (1, 2), "activation": "tanh"}, (2, 3, 2, 2)),
+    ("conv2d", {"groups": 2, "dilation": 2}, (2, 2, 1, 2)),
     ("conv_transpose2d", {"stride": 2, "padding": 1, "output_padding": 1}, (3, 2, 1, 2)),
     ("conv_transpose2d", {"groups": 2, "activation": "tanh"}, (2, 2, 1, 2)),
 ])
@@ -264,7 +266,8 @@ def test_convolutions_by_hand():
     assert R["conv1d"]([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]], [0.5]).tolist() == [[[21.5], [42.5]]]
     assert R["conv1d"]([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]], padding=1, stride=2).tolist() == [[[10], [42]]]
     assert R["conv_transpose1d"]([[[1.0], [2.0]]], [[[1.0]], [[10.0]]], stride=2).tolist() == [[[1], [10], [2], [20]]]
-    assert R["conv2d"]([[[[1.0, 2.0], [3.0, 4.0]]]], [[[[1.0, 1.0]], [[10.0, 1.0]]]], groups=2).tolist() == [[[[31, 6]]]]
+    assert R["conv2d"]([[[[1.0, 2.0], [3.0, 4.0]]]], [[[[1.0, 1.0]], [[10.0, 1.0]]]],
+                       groups=2).tolist() == [[[[31, 6]]]]
 
 
 @pytest.mark.parametrize("weight", [None, [0.5, 2.0, 1.0]])

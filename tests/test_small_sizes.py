@@ -86,8 +86,8 @@ CALLS |= {
                                   for y in (ops.layer_norm(x, x.shape[-d:], w, w), ops.rms_norm(x, x.shape[-d:], w))],
     "norms over columns": lambda x: [
         *(ops.batch_norm(x, nncore.zeros(x.shape[-1]), nncore.ones(x.shape[-1]), w, w, t, activation=f, residual=r)
-          for w in (None, ones(x.shape[-1:])) for t in (True, False) if not t or len(rows(x)) > 1 for f in (None, "relu")
-          for r in (None, x)),
+          for w in (None, ones(x.shape[-1:])) for t in (True, False) if not t or len(rows(x)) > 1
+          for f in (None, "relu") for r in (None, x)),
         *(ops.group_norm(x, g, w, w) for g in (1, x.shape[-1]) for w in (None, ones(x.shape[-1:])))
     ] if x.ndim > 1 and x.shape[-1] else [],
     "dropout": lambda x: [ops.dropout(x, p) for p in (0.0, 0.5, 1.0)],

@@ -62,8 +62,8 @@ WORK = {
     "take": lambda: with_gradients(
         lambda x: ops.take(x, nncore.tensor(np.arange(40000) * 7919 % 500)), normal(500, 17)),
     "batch norm": lambda: with_gradients(
-        lambda x, w, b, r: ops.batch_norm(x, None, None, w, b, True, activation="relu", residual=r), normal(50, 20, 20, 24),
-        normal(24), normal(24, seed=1), normal(50, 20, 20, 24, seed=1)),
+        lambda x, w, b, r: ops.batch_norm(x, None, None, w, b, True, activation="relu", residual=r),
+        normal(50, 20, 20, 24), normal(24), normal(24, seed=1), normal(50, 20, 20, 24, seed=1)),
     "batch norm of few channels": lambda: with_gradients(
         lambda x, w, b: ops.batch_norm(x, None, None, w, b, True, activation="relu"), normal(90001, 3), normal(3),
         normal(3, seed=1)),

@@ -63,8 +63,8 @@ def test_one_hyperthread_of_each_core_in_the_mask(machine):
 
 
 @pytest.mark.parametrize("text, cpus", [
-    ("200000 100000", 2), ("150000 100000", 1.5), ("max 100000", None), ("10000 100000", 0.1), ("", None), ("200000", None),
-    ("0 100000", None), ("100000 0", None), ("a b", None),
+    ("200000 100000", 2), ("150000 100000", 1.5), ("max 100000", None), ("10000 100000", 0.1), ("", None),
+    ("200000", None), ("0 100000", None), ("100000 0", None), ("a b", None),
 ])
 def test_quota_v2(machine, text, cpus):
     machine.file("proc/self/cgroup", "0::/\n")
@@ -95,7 +95,8 @@ def test_a_path_of_the_host_inside_a_container_falls_back_to_the_mount(machine):
     assert machine.decide()[0] == 2
 
 
-@pytest.mark.parametrize("controllers, folder", [("cpu,cpuacct", "cpu,cpuacct"), ("cpuacct,cpu", "cpu"), ("cpu", "cpu")])
+@pytest.mark.parametrize("controllers, folder", [("cpu,cpuacct", "cpu,cpuacct"), ("cpuacct,cpu", "cpu"),
+                                                 ("cpu", "cpu")])
 @pytest.mark.parametrize("granted, n", [("300000", 3), ("-1", 4)])
 def test_quota_v1(machine, controllers, folder, granted, n):
     machine.file("proc/self/cgroup", f"12:memory:/job\n3:cpuset:/\n2:{controllers}:/job\n1:name=systemd:/job\n0::/\n")

@@ -16,7 +16,8 @@ def test_winograd(isa, tmp_path):
     program = tmp_path / "winograd_test"
     sources = [str(ROOT / "tests" / "winograd_test.c"), str(ROOT / "csrc" / "winograd.c")]
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, *FLAGS, *SETS[isa], f"-I{ROOT / 'csrc'}", *sources, "-o", str(program), "-lm"], check=True)
+    subprocess.run([*compiler, *FLAGS, *SETS[isa], f"-I{ROOT / 'csrc'}", *sources, "-o", str(program), "-lm"],
+                   check=True)
     result = subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "0 failures" in result.stdout

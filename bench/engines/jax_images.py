@@ -26,7 +26,8 @@ def conv(x, w, y, stride, padding, groups, part):
     if part == "y":
         return jitted(forward, image, weight)
     if part == "dx":
-        return jitted(lambda dy, image, weight: jax.vjp(lambda i: forward(i, weight), image)[1](dy)[0], dy, image, weight)
+        return jitted(lambda dy, image, weight: jax.vjp(lambda i: forward(i, weight), image)[1](dy)[0], dy, image,
+                      weight)
     return jitted(lambda dy, image, weight: jax.vjp(lambda w: forward(image, w), weight)[1](dy)[0], dy, image, weight)
 
 

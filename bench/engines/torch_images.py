@@ -22,10 +22,12 @@ def conv(x, w, y, stride, padding, groups, part):
         image, dy = images(0, x, order), images(2, y, order)
         weight = torch.from_numpy(normal(1, *w)).permute(3, 2, 0, 1).contiguous(memory_format=order)
         if part == "y":
-            return Timed(lambda: F.conv2d(image, weight, None, stride, padding, 1, groups), context=torch.inference_mode)
+            return Timed(lambda: F.conv2d(image, weight, None, stride, padding, 1, groups),
+                         context=torch.inference_mode)
         one = 0 if part == "dx" else 1
-        return Timed(lambda: torch.ops.aten.convolution_backward(dy, image, weight, None, stride, padding, (1, 1), False, (0, 0),
-                                                                 groups, MASKS[part])[one], context=torch.inference_mode)
+        return Timed(lambda: torch.ops.aten.convolution_backward(dy, image, weight, None, stride, padding, (1, 1),
+                                                                 False, (0, 0), groups, MASKS[part])[one],
+                     context=torch.inference_mode)
     return {name: way(order) for name, order in ORDERS.items()}
 
 
@@ -45,7 +47,8 @@ def pool(kind, x, window, stride, padding):
     def way(order):
         leaf = images(1, x, order).requires_grad_()
         y = f(leaf, window, stride, padding)
-        return with_backward(leaf, images(2, [y.shape[i] for i in (0, 2, 3, 1)], order), lambda x: f(x, window, stride, padding))
+        return with_backward(leaf, images(2, [y.shape[i] for i in (0, 2, 3, 1)], order),
+                             lambda x: f(x, window, stride, padding))
     return {name: way(order) for name, order in ORDERS.items()}
 
 
@@ -63,8 +66,9 @@ def batch_norm(x):
 # ---- networks --------------------------------------------------------------------------------------------------------
 
 def mnist():
-    return nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-                         nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10))
+    return nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Dropout(0.25), nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5),
+                         nn.Linear(128, 10))
 
 
 class Block(nn.Module):
@@ -77,7 +81,8 @@ class Block(nn.Module):
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.extra:
-            x = F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+            x = F.pad(x[:, :, ::self.stride, ::self.stride],
+                      (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
         return F.relu(y + x)
 
 
@@ -92,14 +97,16 @@ def resnet20():
         for i in range(3):
             blocks.append(Block(inputs, outputs, 2 if outputs > 16 and i == 0 else 1))
             inputs = outputs
-    return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks, Mean(), nn.Linear(64, 10))
+    return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks, Mean(),
+                         nn.Linear(64, 10))
 
 
 def vgg11_bn():
     layers, inputs = [], 3
     for stage in ((64,), (128,), (256, 256), (512, 512), (512, 512)):
         for outputs in stage:
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs),
+                       nn.ReLU(inplace=True)]
             inputs = outputs
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))

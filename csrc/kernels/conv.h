@@ -1,9 +1,9 @@
-/* Convolution by the register tiles of gemm.h: pixels are rows, and k runs through the window, place by place. Nothing is
- * gathered into a matrix: a row of a tile is a pixel where it lies, in an image with a border of zeros. */
+/* Convolution by the register tiles of gemm.h: pixels are rows, and k runs through the window, place by place. Nothing
+ * is gathered into a matrix: a row of a tile is a pixel where it lies, in an image with a border of zeros. */
 
-/* c[image,line,m,n] (+)= sum over the stretches of a @ b (+ bias): one block of k of a correlation. Row i of a line lies at
- * a + i*as and is written to c + i*ldc; transposed: a's rows lie 1 apart and its k steps `as`. b is packed (ldb == 0: panels
- * of k rows) or has rows ldb apart. */
+/* c[image,line,m,n] (+)= sum over the stretches of a @ b (+ bias): one block of k of a correlation. Row i of a line
+ * lies at a + i*as and is written to c + i*ldc; transposed: a's rows lie 1 apart and its k steps `as`. b is packed (ldb
+ * == 0: panels of k rows) or has rows ldb apart. */
 static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int transposed, const float *b, int64_t ldb,
                        int64_t k, const nn_stretch *x, int64_t stretches, const nn_conv_lines *l, const float *bias,
                        int acc, int64_t m, int64_t n, int wide)
@@ -29,10 +29,11 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
     }
 }
 
-/* Depthwise convolution, whose channels do not mix: y[m,n] = sum over the places t of x[m*as + place[t].a, n] * w[t,n] (+ bias).
+/* Depthwise convolution, whose channels do not mix: y[m,n] = sum over the places t of x[m*as + place[t].a, n] * w[t,n]
+ * (+ bias).
  *
- * Some pixels at a time share the weights. Where three places are neighbours as pixels are (3 x 3 windows of stride 1), they
- * share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
+ * Some pixels at a time share the weights. Where three places are neighbours as pixels are (3 x 3 windows of stride 1),
+ * they share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
 #define DEPTHWISE_ROWS 6
 
 /* `across` neighbouring places at a time, for `rows` pixels and one vector of channels. */

@@ -91,7 +91,8 @@
 static void fill(float *y, float value, int64_t n) { STORE_EACH(y, vset(value)); }
 static void add_to(float *y, const float *x, int64_t n) { STORE_EACH(y, vload(y + i) + vload(x + i)); }
 
-static void where(float *z, const uint8_t *c, int64_t sc, const float *x, int64_t sx, const float *y, int64_t sy, int64_t n)
+static void where(float *z, const uint8_t *c, int64_t sc, const float *x, int64_t sx, const float *y, int64_t sy,
+                  int64_t n)
 {
     for (int64_t i = 0; i < n; i++) z[i] = c[i * sc] ? x[i * sx] : y[i * sy];
 }

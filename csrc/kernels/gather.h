@@ -1,7 +1,8 @@
 /* Kernels that move elements: transposed tiles, and rows of bytes that become floats. */
 
 /* y[m,n] = x[n,m] transposed, for elements of 4 bytes, rows ldy and ldx elements apart. Tiles of VL x VL within blocks
- * of 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants them. */
+ * of 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants
+ * them. */
 static void transpose4(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64_t m, int64_t n)
 {
     float *y = yp;

@@ -2,15 +2,15 @@
  *
  * A tile is mr rows of nv vectors, held in registers while k runs; mr <= GEMM_MR and nv <= GEMM_NV are compile-time
  * constants, so every combination is one straight loop. a is read by scalar broadcast, b by whole vectors. The pointers
- * of a lie three rows apart, to keep the addresses within x86's addressing modes. k runs through stretches (nn_stretch):
- * a product has one, a convolution one for each place in its window.
+ * of a lie three rows apart, to keep the addresses within x86's addressing modes. k runs through stretches
+ * (nn_stretch): a product has one, a convolution one for each place in its window.
  *
  * What a tile costs beside its multiply-adds decides its shape. With AVX-512, 8 x 3 needs 1.5 instructions for each
  * multiply-add, 8 x 2 needs 1.9: Intel's cores issue four in a cycle, for two multiply-adds, and half of that while the
  * other thread of the core is busy. Filling and emptying a tile takes about 110 cycles (Xeon, Cascade Lake), hence deep
- * blocks of k. While it multiplies, a tile fetches what comes next, two lines every GEMM_PACE steps: in one burst the same
- * lines fill the core's line buffers and stop it. Measured at 2048 on that Xeon, share of the FMA peak: 75 % without,
- * 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
+ * blocks of k. While it multiplies, a tile fetches what comes next, two lines every GEMM_PACE steps: in one burst the
+ * same lines fill the core's line buffers and stop it. Measured at 2048 on that Xeon, share of the FMA peak: 75 %
+ * without, 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
  */
 /* A wider, flatter tile for columns that leave the other one half empty, where an instruction set has one. */
 #ifndef GEMM_WIDE_NV
@@ -28,7 +28,8 @@
 #endif
 
 /* s[i][j] += a[i] b[j] for one k */
-INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], const float *a, int64_t rs, const float *b)
+INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], const float *a, int64_t rs,
+                      const float *b)
 {
     const float *a3 = a + 3 * rs, *a6 = a + 6 * rs;
     vf bp[GEMM_MOST_NV];
@@ -144,8 +145,8 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][
 #endif
 };
 
-/* What is left is cut into pieces of at most `most` that differ by at most one: two tiles of 5 rows beat one of 8 and one
- * of 2. The size of the next piece. */
+/* What is left is cut into pieces of at most `most` that differ by at most one: two tiles of 5 rows beat one of 8 and
+ * one of 2. The size of the next piece. */
 INLINE int gemm_piece(int64_t left, int most)
 {
     int64_t pieces = (left + most - 1) / most;
@@ -158,8 +159,8 @@ INLINE int gemm_panel_vectors(int64_t j, int64_t n, int wide)
     return gemm_piece((n - j + VL - 1) / VL, wide ? GEMM_WIDE_NV : GEMM_NV);
 }
 
-/* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight rows
- * at a time, so that each is read from left to right: down one panel, every row would be a new page. */
+/* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight
+ * rows at a time, so that each is read from left to right: down one panel, every row would be a new page. */
 static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64_t n, int wide)
 {
     for (int64_t p0 = 0; p0 < k; p0 += 8)
@@ -197,16 +198,18 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
 }
 
 /* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1, or a is packed
- * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). b is packed (ldb == 0: panel after panel, k
- * rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if tb. `room`, for k rows of a panel: b is
- * packed there panel by panel, just before it is used; or null. wide: by wide tiles, for a that is not packed. */
-static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int tb,
-                       float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k, int wide)
+ * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). b is packed (ldb == 0: panel after
+ * panel, k rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if tb. `room`, for k rows of
+ * a panel: b is packed there panel by panel, just before it is used; or null. wide: by wide tiles, for a that is not
+ * packed. */
+static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
+                       int tb, float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k, int wide)
 {
     const nn_stretch all = {0, 0, k};
     for (int64_t j = 0; j < n;) {
         int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
-        int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL, step = ldb && !room ? ldb : width;
+        int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL,
+                step = ldb && !room ? ldb : width;
         const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
         /* Lines of the next panel, which the tiles of this one fetch one after another. */
         gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, 0)
@@ -238,8 +241,8 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
     }
 }
 
-/* One tile: to[k][mr] = a[mr,k], VL columns at a time. Where mr is no power of two, a column is stored as a whole vector,
- * whose end the next one overwrites; `to` has room for the last. */
+/* One tile: to[k][mr] = a[mr,k], VL columns at a time. Where mr is no power of two, a column is stored as a whole
+ * vector, whose end the next one overwrites; `to` has room for the last. */
 INLINE void gemm_pack_tile(const int interleaved, float *to, const float *a, int64_t lda, int mr, int64_t k)
 {
     const int rows = interleaved ? GEMM_MR : VL;
@@ -279,15 +282,18 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
             int64_t end = p0 + 8 < k ? p0 + 8 : k;
             float *tile = to + i * k + p0 * mr;
             if (mr == GEMM_MR)
-                for (int64_t p = p0; p < end; p++, tile += GEMM_MR) memcpy(tile, a + p * lda + i, GEMM_MR * sizeof(float));
+                for (int64_t p = p0; p < end; p++, tile += GEMM_MR)
+                    memcpy(tile, a + p * lda + i, GEMM_MR * sizeof(float));
             else
-                for (int64_t p = p0; p < end; p++, tile += mr) memcpy(tile, a + p * lda + i, (size_t)mr * sizeof(float));
+                for (int64_t p = p0; p < end; p++, tile += mr)
+                    memcpy(tile, a + p * lda + i, (size_t)mr * sizeof(float));
             i += mr;
         }
 }
 
-/* A c of a few columns, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where a
- * tile would leave most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced together. */
+/* A c of a few columns, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where
+ * a tile would leave most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced
+ * together. */
 #if VL == 4
 #define GEMM_DOT_ROWS 2
 #else
@@ -305,19 +311,20 @@ INLINE vf gemm_sums(vf r[VL])
     return r[0];
 }
 
-INLINE void gemm_dot_step(vf s[VL], const float *const a[GEMM_DOT_ROWS], const float *const b[GEMM_DOT_COLUMNS], int64_t p,
-                          int64_t left)
+INLINE void gemm_dot_step(vf s[VL], const float *const a[GEMM_DOT_ROWS], const float *const b[GEMM_DOT_COLUMNS],
+                          int64_t p, int64_t left)
 {
     vf bp[GEMM_DOT_COLUMNS];
-    UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++) bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
+    UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++)
+        bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
     UNROLL for (int i = 0; i < GEMM_DOT_ROWS; i++) {
         vf ai = left < VL ? vkeep(vload(a[i] + p), left) : vload(a[i] + p);
         UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++) s[i * GEMM_DOT_COLUMNS + j] += ai * bp[j];
     }
 }
 
-static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb, const float *bias,
-                      int acc, int64_t m, int64_t n, int64_t k)
+static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb,
+                      const float *bias, int acc, int64_t m, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i += GEMM_DOT_ROWS)
         for (int64_t j = 0; j < n; j += GEMM_DOT_COLUMNS) {

@@ -34,11 +34,13 @@ const nn_kernels ISA_TABLE(ISA) = {
 #define KERNEL(name, arguments) .name = name,
 #define KERNEL_RETURNS(type, name, arguments) .name = name,
 #include "kernels.inc"
-#define UNARY(name, saved, nattr, forward, grad) .unary[NN_##name] = unary_##name, .unary_grad[NN_##name] = unary_grad_##name,
+#define UNARY(name, saved, nattr, forward, grad) \
+    .unary[NN_##name] = unary_##name, .unary_grad[NN_##name] = unary_grad_##name,
 #include "unary.inc"
 #define BINARY(name, expression) .binary[NN_##name] = binary_##name,
 #include "binary.inc"
 #define LOSS(name, forward, grad) \
-    .loss[NN_LOSS_##name] = loss_##name, .loss_sum[NN_LOSS_##name] = loss_sum_##name, .loss_grad[NN_LOSS_##name] = loss_grad_##name,
+    .loss[NN_LOSS_##name] = loss_##name, .loss_sum[NN_LOSS_##name] = loss_sum_##name, \
+    .loss_grad[NN_LOSS_##name] = loss_grad_##name,
 #include "loss.inc"
 };

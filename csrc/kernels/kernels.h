@@ -1,4 +1,5 @@
-/* The table of kernels: one per instruction set, all with the same fields. Drivers reach kernels through `nn_k` only. */
+/* The table of kernels: one per instruction set, all with the same fields. Drivers reach kernels through `nn_k`
+ * only. */
 #ifndef KERNELS_H
 #define KERNELS_H
 #include "../nn.h"
@@ -10,8 +11,8 @@ typedef void nn_unary_grad_fn(float *dx, const float *dy, const float *s, const 
 typedef void nn_binary_fn(float *z, const float *x, int64_t sx, const float *y, int64_t sy, int64_t n);
 typedef void nn_loss_fn(float *y, const float *x, const float *t, float a, float factor, int64_t n);
 typedef double nn_loss_sum_fn(const float *x, const float *t, float a, int64_t n);
-typedef void nn_loss_grad_fn(float *dx, const float *dy, int64_t sdy, const float *x, const float *t, float a, float factor,
-                             int64_t n);
+typedef void nn_loss_grad_fn(float *dx, const float *dy, int64_t sdy, const float *x, const float *t, float a,
+                             float factor, int64_t n);
 
 enum { NN_SQDEV = NN_MIN + 1 }; /* reduce: the sum of (x - mean)^2 */
 
@@ -65,7 +66,8 @@ typedef struct {
     int64_t rows, columns, top, bottom, left, right;
 } nn_patch;
 
-/* What will be wanted next, to be fetched while something else is computed: n[0] floats from p[0], n[1] from p[1] on. */
+/* What will be wanted next, to be fetched while something else is computed: n[0] floats from p[0], n[1] from p[1]
+ * on. */
 typedef struct {
     const float *p[2];
     int64_t n[2];

@@ -1,8 +1,8 @@
-/* Normalisation. Batch, group and instance norm go over columns: rows of w floats, ld apart, with numbers that belong to a
- * column and are repeated for every row. Layer and RMS norm go over rows; their numbers belong to a row.
+/* Normalisation. Batch, group and instance norm go over columns: rows of w floats, ld apart, with numbers that belong
+ * to a column and are repeated for every row. Layer and RMS norm go over rows; their numbers belong to a row.
  *
- * A mean is two floats, mean + rest: with a mean of 1e4 and a deviation of 1 one float would be off by 5e-4. x - mean is
- * exact for such numbers, and the rest goes into the constant that is added later.
+ * A mean is two floats, mean + rest: with a mean of 1e4 and a deviation of 1 one float would be off by 5e-4. x - mean
+ * is exact for such numbers, and the rest goes into the constant that is added later.
  *
  * Columns have names: m a b p q, arrays of cw floats behind one another.
  *     z = (x - m) a + b           dx = dz a + (x - m) p + q
@@ -12,8 +12,8 @@ enum { NORM_M, NORM_A, NORM_B, NORM_P, NORM_Q };
 /* f(0) + .. + f(7), in pairs. */
 #define NORM_SUM8(f) (((f(0) + f(1)) + (f(2) + f(3))) + ((f(4) + f(5)) + (f(6) + f(7))))
 
-/* part[3,ldp] = k, sum of x - k, sum of (x - k)^2 of the columns of x[rows,w]. k is near their mean: the mean of the first 8
- * rows, so that the squares lose no more than n / 8 eps even where these rows are unlike all others. */
+/* part[3,ldp] = k, sum of x - k, sum of (x - k)^2 of the columns of x[rows,w]. k is near their mean: the mean of the
+ * first 8 rows, so that the squares lose no more than n / 8 eps even where these rows are unlike all others. */
 static void norm_moments(float *part, int64_t ldp, const float *x, int64_t rows, int64_t w, int64_t ld)
 {
     float *s1 = part + ldp, *s2 = part + 2 * ldp;
@@ -44,7 +44,8 @@ static void norm_moments(float *part, int64_t ldp, const float *x, int64_t rows,
         }
 }
 
-/* t[3,c] = shift, sum of x - shift, sum of squares of it, with the moments of `rows` rows added; first: there are none yet. */
+/* t[3,c] = shift, sum of x - shift, sum of squares of it, with the moments of `rows` rows added; first: there are none
+ * yet. */
 static void norm_join(double *restrict t, const float *restrict part, int64_t ldp, int64_t rows, int64_t c, int first)
 {
     const float *s1 = part + ldp, *s2 = part + 2 * ldp;
@@ -79,8 +80,8 @@ static void norm_statistics(float *mean, float *rest, float *var, const double *
 }
 
 /* a = weight / sqrt(var + eps), b = bias - rest a for the columns of x, again and again up to w of them. */
-static void norm_columns(float *to, int64_t cw, const float *mean, const float *rest, const float *var, const float *weight,
-                         const float *bias, double eps, int64_t c, int64_t g, int64_t w)
+static void norm_columns(float *to, int64_t cw, const float *mean, const float *rest, const float *var,
+                         const float *weight, const float *bias, double eps, int64_t c, int64_t g, int64_t w)
 {
     float *m = to, *a = to + NORM_A * cw, *b = to + NORM_B * cw;
     const int64_t of = c / g;
@@ -113,8 +114,8 @@ INLINE void norm_put(float *y, vf v, int64_t n)
     else vstore_n(y, v, n);
 }
 
-INLINE void norm_apply_rows(const int n, const int adds, const int relu, float *y, const float *x, const float *residual,
-                            const float *to, int64_t cw, int64_t w, int64_t ld)
+INLINE void norm_apply_rows(const int n, const int adds, const int relu, float *y, const float *x,
+                            const float *residual, const float *to, int64_t cw, int64_t w, int64_t ld)
 {
 #define BODY(tail) {                                                            \
         const vf m = vload(to + j);                                             \
@@ -128,17 +129,18 @@ INLINE void norm_apply_rows(const int n, const int adds, const int relu, float *
 #undef BODY
 }
 
-INLINE void norm_apply_body(const int adds, const int relu, float *y, const float *x, const float *residual, const float *to,
-                            int64_t cw, int64_t rows, int64_t w, int64_t ld)
+INLINE void norm_apply_body(const int adds, const int relu, float *y, const float *x, const float *residual,
+                            const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld)
 {
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) norm_apply_rows(4, adds, relu, y + r * ld, x + r * ld, residual + r * ld, to, cw, w, ld);
+    for (; r + 4 <= rows; r += 4)
+        norm_apply_rows(4, adds, relu, y + r * ld, x + r * ld, residual + r * ld, to, cw, w, ld);
     for (; r < rows; r++) norm_apply_rows(1, adds, relu, y + r * ld, x + r * ld, residual + r * ld, to, cw, w, ld);
 }
 
 /* y = f((x - m) a + b + residual) */
-static void norm_apply(float *y, const float *x, const float *residual, int relu, const float *to, int64_t cw, int64_t rows,
-                       int64_t w, int64_t ld)
+static void norm_apply(float *y, const float *x, const float *residual, int relu, const float *to, int64_t cw,
+                       int64_t rows, int64_t w, int64_t ld)
 {
     if (residual && relu) norm_apply_body(1, 1, y, x, residual, to, cw, rows, w, ld);
     else if (residual) norm_apply_body(1, 0, y, x, residual, to, cw, rows, w, ld);
@@ -146,8 +148,8 @@ static void norm_apply(float *y, const float *x, const float *residual, int relu
     else norm_apply_body(0, 0, y, x, x, to, cw, rows, w, ld);
 }
 
-/* ReLU's gradient: the mask is computed from x as the forward pass did, or read from y. Neither is ever subnormal, so that
- * s < 2^-126 means s <= 0. */
+/* ReLU's gradient: the mask is computed from x as the forward pass did, or read from y. Neither is ever subnormal, so
+ * that s < 2^-126 means s <= 0. */
 INLINE vf norm_dz(const int mask, vf dy, vf d, const float *y, const float *to, int64_t cw, int64_t j)
 {
     if (mask == NN_MASK_NONE) return dy;
@@ -187,9 +189,10 @@ INLINE void norm_grad_sums_body(const int mask, float *part, int64_t ldp, float 
         norm_grad_sums_rows(1, mask, part, ldp, dz + r * ld, dy + r * ld, x + r * ld, y + r * ld, to, cw, w, ld);
 }
 
-/* part[2,ldp] = sums of dz and of dz (x - m). dz is dy behind ReLU's mask, and written where the mask is read from y. */
-static void norm_grad_sums(float *part, int64_t ldp, float *dz, const float *dy, const float *x, const float *y, int mask,
-                           const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld)
+/* part[2,ldp] = sums of dz and of dz (x - m). dz is dy behind ReLU's mask, and written where the mask is read from
+ * y. */
+static void norm_grad_sums(float *part, int64_t ldp, float *dz, const float *dy, const float *x, const float *y,
+                           int mask, const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld)
 {
     if (mask == NN_MASK_Y) norm_grad_sums_body(NN_MASK_Y, part, ldp, dz, dy, x, y, to, cw, rows, w, ld);
     else if (mask == NN_MASK_X) norm_grad_sums_body(NN_MASK_X, part, ldp, part, dy, x, x, to, cw, rows, w, ld);
@@ -226,8 +229,8 @@ static void norm_grad_columns(float *to, int64_t cw, float *dweight, float *dbia
     for (int64_t j = c; j < w; j++) p[j] = p[j - c], q[j] = q[j - c];
 }
 
-INLINE void norm_grad_apply_rows(const int n, const int mask, float *dx, const float *dy, const float *x, const float *to,
-                                 int64_t cw, int64_t w, int64_t ld)
+INLINE void norm_grad_apply_rows(const int n, const int mask, float *dx, const float *dy, const float *x,
+                                 const float *to, int64_t cw, int64_t w, int64_t ld)
 {
 #define BODY(tail) {                                                            \
         const vf m = vload(to + j), a = vload(to + NORM_A * cw + j);            \
@@ -242,8 +245,8 @@ INLINE void norm_grad_apply_rows(const int n, const int mask, float *dx, const f
 #undef BODY
 }
 
-INLINE void norm_grad_apply_body(const int mask, float *dx, const float *dy, const float *x, const float *to, int64_t cw,
-                                 int64_t rows, int64_t w, int64_t ld)
+INLINE void norm_grad_apply_body(const int mask, float *dx, const float *dy, const float *x, const float *to,
+                                 int64_t cw, int64_t rows, int64_t w, int64_t ld)
 {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) norm_grad_apply_rows(4, mask, dx + r * ld, dy + r * ld, x + r * ld, to, cw, w, ld);
@@ -251,15 +254,16 @@ INLINE void norm_grad_apply_body(const int mask, float *dx, const float *dy, con
 }
 
 /* dx = dz a + (x - m) p + q; dy is dz already where the mask was read from y. */
-static void norm_grad_apply(float *dx, const float *dy, const float *x, int mask, const float *to, int64_t cw, int64_t rows,
-                            int64_t w, int64_t ld)
+static void norm_grad_apply(float *dx, const float *dy, const float *x, int mask, const float *to, int64_t cw,
+                            int64_t rows, int64_t w, int64_t ld)
 {
     if (mask == NN_MASK_X) norm_grad_apply_body(NN_MASK_X, dx, dy, x, to, cw, rows, w, ld);
     else norm_grad_apply_body(NN_MASK_NONE, dx, dy, x, to, cw, rows, w, ld);
 }
 
 /* mean and var move by `factor` to the average over b of stats[3,b,c]; unbias: n / (n - 1). */
-static void norm_running(float *mean, float *var, const float *stats, double unbias, double factor, int64_t b, int64_t c)
+static void norm_running(float *mean, float *var, const float *stats, double unbias, double factor, int64_t b,
+                         int64_t c)
 {
     for (int64_t j = 0; j < c; j++) {
         double m = 0, v = 0;
@@ -326,10 +330,10 @@ INLINE void norm_row(const int mean, const int weight, const int bias, float *y,
     }
 }
 
-/* The squares are taken about m, the mean of the first 64 elements: this loses c / 64 eps at most, where these are unlike
- * all others, and spares a pass. */
-INLINE void norm_rows_body(const int mean, float *y, float *mean_to, float *rest, float *root, const float *x, const float *w,
-                           const float *b, float eps, int64_t rows, int64_t c)
+/* The squares are taken about m, the mean of the first 64 elements: this loses c / 64 eps at most, where these are
+ * unlike all others, and spares a pass. */
+INLINE void norm_rows_body(const int mean, float *y, float *mean_to, float *rest, float *root, const float *x,
+                           const float *w, const float *b, float eps, int64_t rows, int64_t c)
 {
     const int64_t group = norm_group(c), start = c < 64 ? c : 64;
     const vf over = vset(1 / (float)c);
@@ -366,8 +370,8 @@ INLINE void norm_rows_body(const int mean, float *y, float *mean_to, float *rest
 }
 
 /* y = (x - mean) / sqrt(var + eps) w + b, rows of c; m[rows] + rest[rows] the mean, root[rows] what multiplies. */
-static void layer_norm_rows(float *y, float *m, float *rest, float *root, const float *x, const float *w, const float *b,
-                            float eps, int64_t rows, int64_t c)
+static void layer_norm_rows(float *y, float *m, float *rest, float *root, const float *x, const float *w,
+                            const float *b, float eps, int64_t rows, int64_t c)
 {
     norm_rows_body(1, y, m, rest, root, x, w, b, eps, rows, c);
 }
@@ -379,7 +383,8 @@ static void rms_norm_rows(float *y, float *root, const float *x, const float *w,
 }
 
 /* Vectors of the sums of g = dy w and g (x - m) over a row. */
-INLINE void norm_row_sums(const int mean, vf *sum, vf *dot, const float *dy, const float *x, const float *w, vf m, int64_t c)
+INLINE void norm_row_sums(const int mean, vf *sum, vf *dot, const float *dy, const float *x, const float *w, vf m,
+                          int64_t c)
 {
     vf t1 = vset(0), t2 = vset(0);
     while (c > 0) {
@@ -410,8 +415,8 @@ INLINE void norm_row_sums(const int mean, vf *sum, vf *dot, const float *dy, con
 typedef struct { const float *m, *root, *k, *p, *q; } norm_row_numbers;
 
 /* dx of n rows and, added up over them, dw += dy xhat, db += dy. */
-INLINE void norm_row_grad(const int n, const int mean, const int weight, float *dx, float *dw, float *db, const float *dy,
-                          const float *x, const float *w, norm_row_numbers a, int64_t c)
+INLINE void norm_row_grad(const int n, const int mean, const int weight, float *dx, float *dw, float *db,
+                          const float *dy, const float *x, const float *w, norm_row_numbers a, int64_t c)
 {
     vf m[4], root[4], k[4], p[4], q[4];
     UNROLL for (int i = 0; i < n; i++) {

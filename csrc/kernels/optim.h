@@ -1,6 +1,6 @@
 /* Optimizer steps: weights, gradient and state in one pass. The formulas are PyTorch's; optional arrays and switches
- * are constants of the bodies, so every combination is its own loop. The settings are copied first: behind a pointer they
- * might change with every store.
+ * are constants of the bodies, so every combination is its own loop. The settings are copied first: behind a pointer
+ * they might change with every store.
  */
 
 /* What the step sees: the gradient, turned if it shall climb, and weight decay. */

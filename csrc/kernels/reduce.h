@@ -1,8 +1,8 @@
 /* Reductions of x[o,r,i] over r, as rows (i == 1) and as columns (r rows of i). kind: enum nn_reduce or NN_SQDEV, the
  * sum of (x - mean)^2. The bodies take it as a constant, so every kind is its own loop.
  *
- * Sums: one accumulator takes at most about 32 elements in a row before it is added to the next level, so the error grows
- * with eps * (32 + n / block), not with eps * n.
+ * Sums: one accumulator takes at most about 32 elements in a row before it is added to the next level, so the error
+ * grows with eps * (32 + n / block), not with eps * n.
  */
 INLINE vf reduce_empty(const int kind) { return vset(kind == NN_MAX ? -INFINITY : kind == NN_MIN ? INFINITY : 0); }
 INLINE vf reduce_join(const int kind, vf a, vf b)

@@ -66,8 +66,8 @@ INLINE vf vshuffle(vf a, vf b, vi lanes)
 #endif
 }
 
-/* rows x VL floats, transposed: the vectors then hold column after column, `rows` floats each. rows is a power of two, at
- * most VL. Halves are interleaved log2(rows) times. */
+/* rows x VL floats, transposed: the vectors then hold column after column, `rows` floats each. rows is a power of two,
+ * at most VL. Halves are interleaved log2(rows) times. */
 INLINE void vinterleave(vf *r, const int rows)
 {
     const vi iota = V_IOTA, low = (iota >> 1) + (iota & 1) * VL, high = low + VL / 2;

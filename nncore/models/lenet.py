@@ -8,8 +8,8 @@ class LeNet5(nn.Sequential):
     """Two convolutions with subsampling, three dense layers; images [b,28,28,in_channels] or [b,32,32,in_channels].
 
     The output is [b,num_classes]. As it is taught today: max pooling and ReLU for the original's trainable averages and
-    tanh, a dense last layer for its radial basis functions, and every map of the second convolution sees all of the first.
-    image_size: 28 images get a border of 2 zeros, as the original's 32 x 32 ones had.
+    tanh, a dense last layer for its radial basis functions, and every map of the second convolution sees all of the
+    first. image_size: 28 images get a border of 2 zeros, as the original's 32 x 32 ones had.
     """
 
     def __init__(self, num_classes=10, in_channels=1, image_size=28):

@@ -9,15 +9,16 @@ STAGES = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (
 
 def separable(inputs, outputs, stride):
     """A 3 x 3 convolution of each channel for itself, then a 1 x 1 one that mixes them."""
-    return [nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False), nn.BatchNorm2d(inputs, activation="relu"),
-            nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs, activation="relu")]
+    return [nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs, activation="relu"), nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs, activation="relu")]
 
 
 class MobileNet(nn.Module):
     """[b,h,w,in_channels] -> [b,num_classes].
 
-    width: a factor for all numbers of channels. strides: of the stem and of the separable convolutions, in the order of the
-    paper's table; None: the paper's, for 224 x 224 images.
+    width: a factor for all numbers of channels. strides: of the stem and of the separable convolutions, in the order of
+    the paper's table; None: the paper's, for 224 x 224 images.
     """
 
     def __init__(self, num_classes=1000, in_channels=3, width=1.0, strides=None):
@@ -25,7 +26,8 @@ class MobileNet(nn.Module):
         if len(strides) != len(STAGES) + 1:
             raise ValueError(f"MobileNet: {len(STAGES) + 1} strides expected, got {len(strides)}")
         inputs = max(8, int(32 * width))
-        layers = [nn.Conv2d(in_channels, inputs, 3, strides[0], 1, bias=False), nn.BatchNorm2d(inputs, activation="relu")]
+        layers = [nn.Conv2d(in_channels, inputs, 3, strides[0], 1, bias=False),
+                  nn.BatchNorm2d(inputs, activation="relu")]
         for (channels, _), stride in zip(STAGES, strides[1:]):
             outputs = max(8, int(channels * width))
             layers += separable(inputs, outputs, stride)

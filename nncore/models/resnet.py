@@ -20,7 +20,8 @@ class Halved(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), 3 x 3 convolutions; addition and ReLU are part of bn2's pass."""
+    """y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), 3 x 3 convolutions; addition and ReLU are part of bn2's
+    pass."""
 
     def __init__(self, inputs, outputs, stride, projection):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
@@ -41,9 +42,10 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """A stem, stages of basic blocks, the mean over all pixels, a dense layer: [b,h,w,in_channels] -> [b,num_classes].
 
-    blocks, channels: of each stage; every stage but the first halves the image. stem "small": a 3 x 3 convolution, for images of
-    about 32 x 32; "large": 7 x 7 with stride 2 and a max pool, for 224 x 224. projection: where shapes change, the shortcut is
-    a 1 x 1 convolution (the paper's B); False: every other pixel with zeros for new channels (A).
+    blocks, channels: of each stage; every stage but the first halves the image. stem "small": a 3 x 3 convolution, for
+    images of about 32 x 32; "large": 7 x 7 with stride 2 and a max pool, for 224 x 224. projection: where shapes
+    change, the shortcut is a 1 x 1 convolution (the paper's B); False: every other pixel with zeros for new channels
+    (A).
     Weights start normal, He's way for the outputs.
     """
 

@@ -7,9 +7,9 @@ __all__ = ["VGG", "vgg11_bn", "vgg13_bn", "vgg16_bn"]
 class VGG(nn.Module):
     """3 x 3 convolutions and max pools, then dense layers: [b,h,w,in_channels] -> [b,num_classes].
 
-    stages: the numbers of channels of the convolutions of each stage; a max pool halves the image after each. hidden: the
-    dense layers between; () for small images, where the mean over the pixels goes straight to the classes; the original's
-    (4096, 4096), with dropout, sees 7 x 7 pixels.
+    stages: the numbers of channels of the convolutions of each stage; a max pool halves the image after each. hidden:
+    the dense layers between; () for small images, where the mean over the pixels goes straight to the classes; the
+    original's (4096, 4096), with dropout, sees 7 x 7 pixels.
     """
 
     def __init__(self, stages, num_classes, in_channels=3, hidden=(), dropout=0.5):
@@ -47,4 +47,5 @@ def vgg13_bn(num_classes=10, in_channels=3, hidden=()):
 
 def vgg16_bn(num_classes=10, in_channels=3, hidden=()):
     """Configuration D: 13 convolutions."""
-    return VGG(((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)), num_classes, in_channels, hidden)
+    return VGG(((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)), num_classes, in_channels,
+               hidden)

@@ -282,7 +282,8 @@ class LayerNorm(_Layer):
     weight: Parameter | None
     bias: Parameter | None
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True
     ) -> None: ...
 
 class RMSNorm(_Layer):

@@ -38,8 +38,8 @@ class ModuleList(Module):
 class Sequential(ModuleList):
     """Modules one after another: y = last(... second(first(x))).
 
-    Sequential(a, b, c), or Sequential(OrderedDict(name=a, ...)). A Linear, convolution or batch norm with an activation behind
-    it runs as one op with the activation fused; the numbers are the same.
+    Sequential(a, b, c), or Sequential(OrderedDict(name=a, ...)). A Linear, convolution or batch norm with an activation
+    behind it runs as one op with the activation fused; the numbers are the same.
     """
 
     def __init__(self, *modules):

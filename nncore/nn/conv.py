@@ -21,7 +21,8 @@ class _Convolution(Module):
         name = type(self).__name__
         if in_channels < 0 or out_channels < 0:
             raise ValueError(f"{name}: negative number of channels in ({in_channels}, {out_channels})")
-        if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1 or in_channels % groups or out_channels % groups:
+        if (not isinstance(groups, int) or isinstance(groups, bool) or groups < 1
+                or in_channels % groups or out_channels % groups):
             raise ValueError(f"{name}: {in_channels} and {out_channels} channels do not divide into {groups!r} groups")
         if activation is not None:
             activation_code(activation)
@@ -65,10 +66,11 @@ class _Convolution(Module):
 class Conv2d(_Convolution):
     """y[b,p,q,o] = f(sum over r, s, c of x[b, p*stride+r*dilation-padding, q*..., c] * weight[r,s,c,o] + bias[o]).
 
-    kernel_size, stride, dilation: a number, or one for height and one for width. padding: a number, (h, w), ((top, bottom),
-    (left, right)), "valid" or "same". groups: the channels fall into so many groups that do not mix; in_channels of them is a
-    depthwise convolution. padding_mode: what lies around the image: "zeros", "reflect", "replicate" or "circular".
-    activation: the name of an elementwise function applied to y, fused. weight: [r, s, in_channels / groups, out_channels].
+    kernel_size, stride, dilation: a number, or one for height and one for width. padding: a number, (h, w), ((top,
+    bottom), (left, right)), "valid" or "same". groups: the channels fall into so many groups that do not mix;
+    in_channels of them is a depthwise convolution. padding_mode: what lies around the image: "zeros", "reflect",
+    "replicate" or "circular". activation: the name of an elementwise function applied to y, fused. weight: [r, s,
+    in_channels / groups, out_channels].
     Raises ValueError where x does not have in_channels channels or the window does not fit.
     """
 
@@ -76,7 +78,8 @@ class Conv2d(_Convolution):
                  padding_mode="zeros", activation=None):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, activation)
         if padding_mode not in PADDING_MODES:
-            raise ValueError(f"{type(self).__name__}: padding_mode {padding_mode!r} is not one of {', '.join(PADDING_MODES)}")
+            raise ValueError(f"{type(self).__name__}: padding_mode {padding_mode!r} is not one of "
+                             f"{', '.join(PADDING_MODES)}")
         self.padding_mode = padding_mode
         self._sides((1,) * self.dims)  # a padding that makes no sense is an error here
 
@@ -95,7 +98,8 @@ class Conv2d(_Convolution):
             x = ops.pad(x, ((0, 0), *self._sides(x.shape[1:-1]), (0, 0)), mode=self.padding_mode)
             padding = 0
         function = ops.conv2d if self.dims == 2 else ops.conv1d
-        return function(x, self.weight, self.bias, setting(self.stride), padding, setting(self.dilation), self.groups, activation)
+        return function(x, self.weight, self.bias, setting(self.stride), padding, setting(self.dilation), self.groups,
+                        activation)
 
 
 class Conv1d(Conv2d):
@@ -109,12 +113,13 @@ class Conv1d(Conv2d):
 class ConvTranspose2d(_Convolution):
     """A convolution run backwards: the image grows by the stride (Zeiler, Krishnan, Taylor and Fergus, 2010).
 
-    x [b,p,q,in_channels] becomes y [b,h,w,out_channels] with h = (p - 1) * stride - 2 * padding + dilation * (kernel_size - 1)
-    + output_padding + 1. weight: [r, s, out_channels / groups, in_channels], that of the convolution that goes the other way.
+    x [b,p,q,in_channels] becomes y [b,h,w,out_channels] with h = (p - 1) * stride - 2 * padding + dilation *
+    (kernel_size - 1) + output_padding + 1. weight: [r, s, out_channels / groups, in_channels], that of the convolution
+    that goes the other way.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True,
-                 dilation=1, activation=None):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
+                 bias=True, dilation=1, activation=None):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, activation)
         self.padding = self._setting("padding", padding, 0)
         self.output_padding = self._setting("output_padding", output_padding, 0)
@@ -126,12 +131,13 @@ class ConvTranspose2d(_Convolution):
         """forward with this activation instead of the layer's own."""
         setting = (lambda v: v) if self.dims == 2 else (lambda v: v[0])
         function = ops.conv_transpose2d if self.dims == 2 else ops.conv_transpose1d
-        return function(x, self.weight, self.bias, setting(self.stride), setting(self.padding), setting(self.output_padding),
-                        self.groups, setting(self.dilation), activation)
+        return function(x, self.weight, self.bias, setting(self.stride), setting(self.padding),
+                        setting(self.output_padding), self.groups, setting(self.dilation), activation)
 
 
 class ConvTranspose1d(ConvTranspose2d):
-    """The same for sequences: x [b,q,in_channels], weight [s, out_channels / groups, in_channels], y [b,t,out_channels]."""
+    """The same for sequences: x [b,q,in_channels], weight [s, out_channels / groups, in_channels], y
+    [b,t,out_channels]."""
     dims = 1
 
 

@@ -12,8 +12,8 @@ __all__ = ["Linear", "Dropout", "Flatten", "Identity"]
 class Linear(Module):
     """y[..., o] = x[..., i] @ weight[i, o] + bias[o].
 
-    activation: the name of an elementwise function applied to y ("relu", "tanh", ...), fused into the product; None: none.
-    weight and bias start uniform within +-1/sqrt(in_features), as PyTorch's.
+    activation: the name of an elementwise function applied to y ("relu", "tanh", ...), fused into the product; None:
+    none. weight and bias start uniform within +-1/sqrt(in_features), as PyTorch's.
     Raises ValueError where x does not have in_features features.
     """
 

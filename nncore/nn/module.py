@@ -149,7 +149,8 @@ class Module:
     def load_state_dict(self, state_dict, strict=True):
         """Overwrite parameters and buffers with the arrays of a state_dict.
 
-        Nothing is changed unless everything fits: KeyError for missing or unknown names (if strict), ValueError for shapes.
+        Nothing is changed unless everything fits: KeyError for missing or unknown names (if strict), ValueError for
+        shapes.
         """
         own = dict(self.named_parameters()) | dict(self.named_buffers())
         missing = [name for name in own if name not in state_dict]

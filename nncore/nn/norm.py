@@ -1,4 +1,5 @@
-"""Normalisation layers, and folding batch norm into the layer in front of it for inference. Channels are the last axis."""
+"""Normalisation layers, and folding batch norm into the layer in front of it for inference. Channels are the last
+axis."""
 import copy
 
 import numpy as np
@@ -46,8 +47,8 @@ class _RunningNorm(Module):
         shape = x.shape
         if len(shape) not in self.axes or shape[-1] != self.num_features:
             axes = " or ".join(map(str, self.axes))
-            raise ValueError(f"{type(self).__name__}: x of {axes} axes with {self.num_features} channels last expected, "
-                             f"got {tuple(shape)}")
+            raise ValueError(f"{type(self).__name__}: x of {axes} axes with {self.num_features} channels last "
+                             f"expected, got {tuple(shape)}")
 
     def extra_repr(self):
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -67,8 +68,8 @@ class _BatchNorm(_RunningNorm):
     def with_activation(self, x, activation, residual=None):
         """forward with this activation instead of the layer's own."""
         self.check(x)
-        return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum,
-                              self.eps, activation, residual, self.num_batches_tracked)
+        return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training,
+                              self.momentum, self.eps, activation, residual, self.num_batches_tracked)
 
     def extra_repr(self):
         return super().extra_repr() + ("" if self.activation is None else f", activation={self.activation!r}")
@@ -78,9 +79,9 @@ class BatchNorm1d(_BatchNorm):
     """y = f((x - mean) / sqrt(var + eps) * weight + bias + residual), channel by channel (Ioffe and Szegedy, 2015).
 
     x: (batch, channels) or (batch, time, channels). While training mean and variance are the batch's, and the buffers
-    running_mean and running_var move to them by `momentum` (None: they are the average of all batches); in evaluation the
-    running ones are used, unless track_running_stats is False. activation: an elementwise function behind it, "relu" in the
-    same pass; layer(x, residual) adds a tensor of x's shape before it.
+    running_mean and running_var move to them by `momentum` (None: they are the average of all batches); in evaluation
+    the running ones are used, unless track_running_stats is False. activation: an elementwise function behind it,
+    "relu" in the same pass; layer(x, residual) adds a tensor of x's shape before it.
     Raises ValueError for other shapes, and while training for a batch that has one value per channel.
     """
     axes = (2, 3)
@@ -102,16 +103,16 @@ class _InstanceNorm(_RunningNorm):
         self.check(x)
         single = len(x.shape) == self.axes[0]  # one image without its batch axis
         own = self.training or not self.track_running_stats
-        y = ops.instance_norm(x.reshape((1, *x.shape)) if single else x, self.running_mean, self.running_var, self.weight,
-                              self.bias, own, self.momentum, self.eps, self.num_batches_tracked)
+        y = ops.instance_norm(x.reshape((1, *x.shape)) if single else x, self.running_mean, self.running_var,
+                              self.weight, self.bias, own, self.momentum, self.eps, self.num_batches_tracked)
         return y.reshape(x.shape) if single else y
 
 
 class InstanceNorm1d(_InstanceNorm):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over each channel of each sequence (Ulyanov et al., 2016).
 
-    x: (batch, time, channels) or (time, channels). With track_running_stats the averages of mean and variance over the batch
-    move the running ones, which evaluation uses.
+    x: (batch, time, channels) or (time, channels). With track_running_stats the averages of mean and variance over the
+    batch move the running ones, which evaluation uses.
     """
     axes = (2, 3)
 
@@ -122,9 +123,11 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class GroupNorm(Module):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, over groups of neighbouring channels of each image (Wu and He, 2018).
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, over groups of neighbouring channels of each image (Wu and He,
+    2018).
 
-    x: (batch, ..., channels); num_groups divides num_channels. weight starts at 1, bias at 0; affine=False: there are none.
+    x: (batch, ..., channels); num_groups divides num_channels. weight starts at 1, bias at 0; affine=False: there are
+    none.
     """
 
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True):
@@ -146,8 +149,8 @@ class GroupNorm(Module):
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over the last axes of x (Ba, Kiros and Hinton, 2016).
 
-    normalized_shape: their sizes, or one int. weight starts at 1, bias at 0, both of that shape; elementwise_affine=False:
-    neither, bias=False: no bias.
+    normalized_shape: their sizes, or one int. weight starts at 1, bias at 0, both of that shape;
+    elementwise_affine=False: neither, bias=False: no bias.
     """
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
@@ -166,7 +169,8 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """y = x / sqrt(mean of x^2 + eps) * weight, over the last axes of x (Zhang and Sennrich, 2019).
 
-    normalized_shape: their sizes, or one int. weight starts at 1; elementwise_affine=False: there is none. eps None: 2^-23.
+    normalized_shape: their sizes, or one int. weight starts at 1; elementwise_affine=False: there is none. eps None:
+    2^-23.
     """
 
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True):
@@ -195,8 +199,8 @@ def fold_batch_norm(layer, bn=None):
 
     fold_batch_norm(layer, bn): a copy of the layer that computes bn(layer(x)) as bn does in evaluation, bn's activation
     included. layer: a Linear, a convolution, anything whose weight has the outputs last, with a bias or None.
-    fold_batch_norm(model): a copy of the model in evaluation mode, in which this is done wherever a Sequential has a batch
-    norm behind such a layer; the layers of such a Sequential are numbered anew.
+    fold_batch_norm(model): a copy of the model in evaluation mode, in which this is done wherever a Sequential has a
+    batch norm behind such a layer; the layers of such a Sequential are numbered anew.
     """
     if not isinstance(layer, Module):
         raise TypeError(f"fold_batch_norm: a Module expected, got {type(layer).__name__}")
@@ -216,8 +220,8 @@ def _can_fold(layer, bn):
 
 def _folded(layer, bn):
     if not _can_fold(layer, bn):
-        raise ValueError(f"fold_batch_norm: {bn!r} does not fold into {layer!r}: a batch norm with running statistics is "
-                         "expected behind a layer without activation that has weight (..., outputs) and bias")
+        raise ValueError(f"fold_batch_norm: {bn!r} does not fold into {layer!r}: a batch norm with running statistics "
+                         "is expected behind a layer without activation that has weight (..., outputs) and bias")
     scale = 1 / np.sqrt(bn.running_var.numpy().astype("f8") + bn.eps)
     if bn.affine:
         scale *= bn.weight.numpy()
@@ -232,8 +236,8 @@ def _folded(layer, bn):
 
 
 def _fold_within(module, done):
-    """The module with its Sequentials folded. done: {id: (module, what became of it)}, so that a module in two places stays
-    one."""
+    """The module with its Sequentials folded. done: {id: (module, what became of it)}, so that a module in two places
+    stays one."""
     if id(module) in done:
         return done[id(module)][1]
     done[id(module)] = module, module

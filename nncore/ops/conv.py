@@ -1,7 +1,7 @@
 """Convolutions, features last: images [b,h,w,c], sequences [b,t,c]; windows [r,s,c/groups,o] and [s,c/groups,o].
 
-One function does the work for images and sequences: a sequence is an image of height 1. The transposed convolution is the
-gradient of a convolution's input, so each is the other's gradient.
+One function does the work for images and sequences: a sequence is an image of height 1. The transposed convolution is
+the gradient of a convolution's input, so each is the other's gradient.
 """
 from .. import _core
 from .._core import as_float, record, unary, unary_grad, wants_grad
@@ -22,28 +22,33 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, acti
     """y[b,p,q,o] = f(sum over r, s, c of x[b, p*stride + r*dilation - padding, q*..., c] * weight[r,s,c,o] + bias[o]).
 
     x: [b,h,w,c]; weight: [r,s,c/groups,o]; bias: [o] or None. stride, dilation: a number, or one for h and one for w.
-    padding: zeros around the image: a number, (h, w), ((top, bottom), (left, right)), "valid" (none) or "same" (p and q are
-    h and w divided by the stride, rounded up; an odd zero goes below or right). groups: output channels of a group see the
-    input channels of that group alone. activation: None or the name of an elementwise function, applied while y is in cache.
+    padding: zeros around the image: a number, (h, w), ((top, bottom), (left, right)), "valid" (none) or "same" (p and q
+    are h and w divided by the stride, rounded up; an odd zero goes below or right). groups: output channels of a group
+    see the input channels of that group alone. activation: None or the name of an elementwise function, applied while y
+    is in cache.
     Returns [b,p,q,o] with p = (h + top + bottom - dilation * (r - 1) - 1) // stride + 1.
     ValueError where shapes do not fit, or the window is larger than the padded image.
     """
     return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, activation)
 
 
-def conv_transpose1d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, activation=None):
+def conv_transpose1d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1,
+                     activation=None):
     """As conv_transpose2d, for x [b,q,o], weight [s,c/groups,o] and y [b,t,c]."""
-    return _transposed("conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation, activation)
+    return _transposed("conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation,
+                       activation)
 
 
-def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, activation=None):
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1,
+                     activation=None):
     """y such that a convolution of y with these settings has the shape of x: the gradient of conv2d's input.
 
-    x: [b,p,q,o]; weight: [r,s,c/groups,o], as conv2d's that goes the other way (Zeiler et al., 2010); bias: [c]; y: [b,h,w,c]
-    with h = (p - 1) * stride - 2 * padding + dilation * (r - 1) + output_padding + 1. output_padding: what to add at the
-    bottom and right, less than stride or dilation. activation: as for conv2d.
+    x: [b,p,q,o]; weight: [r,s,c/groups,o], as conv2d's that goes the other way (Zeiler et al., 2010); bias: [c]; y:
+    [b,h,w,c] with h = (p - 1) * stride - 2 * padding + dilation * (r - 1) + output_padding + 1. output_padding: what to
+    add at the bottom and right, less than stride or dilation. activation: as for conv2d.
     """
-    return _transposed("conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation, activation)
+    return _transposed("conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation,
+                       activation)
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -51,9 +56,10 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 def pair(name, what, value, dims, least):
     """(for h, for w): from a number for both, or one for each; for sequences h is 1 or, for least = 0, 0."""
     values = (value,) * dims if isinstance(value, int) else tuple(value) if isinstance(value, (tuple, list)) else ()
-    if len(values) != dims or not all(isinstance(v, int) and not isinstance(v, bool) and least <= v < 1 << 16 for v in values):
-        raise ValueError(f"{name}: {what} must be {'an integer' if dims == 1 else 'an integer or two'} from {least} to 65535, "
-                         f"got {value!r}")
+    if len(values) != dims or not all(
+            isinstance(v, int) and not isinstance(v, bool) and least <= v < 1 << 16 for v in values):
+        raise ValueError(f"{name}: {what} must be {'an integer' if dims == 1 else 'an integer or two'} from {least} to "
+                         f"65535, got {value!r}")
     return (least,) * (2 - dims) + values
 
 
@@ -64,7 +70,8 @@ def sides(name, padding, dims, sizes, window, stride, dilation):
             raise ValueError(f"{name}: padding {padding!r} is neither 'same' nor 'valid'")
         if padding == "valid":
             return (0, 0), (0, 0)
-        missing = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n) for n, k, s, d in zip(sizes, window, stride, dilation)]
+        missing = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+                   for n, k, s, d in zip(sizes, window, stride, dilation)]
         return tuple((m // 2, m - m // 2) for m in missing)
     if isinstance(padding, (tuple, list)) and dims == 1 and len(padding) == 2:
         padding = (padding,)
@@ -111,8 +118,8 @@ def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activa
     shape = []
     for n, zeros, k, s, d in zip(sizes, (top + bottom, left + right), window, stride, dilation):
         if n + zeros < d * (k - 1) + 1:
-            raise ValueError(f"{name}: a window of {w.shape[:-2]} with dilation {dilation[2 - dims:]} does not fit into x {x.shape} "
-                             f"with padding {padding}")
+            raise ValueError(f"{name}: a window of {w.shape[:-2]} with dilation {dilation[2 - dims:]} does not fit "
+                             f"into x {x.shape} with padding {padding}")
         shape.append((n + zeros - d * (k - 1) - 1) // s + 1)
     geometry = (*stride, *dilation, top, left, groups)
     shape = (x.shape[0], *shape[2 - dims:], w.shape[-1])

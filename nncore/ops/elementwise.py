@@ -80,7 +80,8 @@ def elu(x, alpha=1.0):
 
 
 def gelu(x, approximate="none"):
-    """y = x * Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); approximate="tanh": the formula with tanh."""
+    """y = x * Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); approximate="tanh": the formula with
+    tanh."""
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     return apply_unary("gelu" if approximate == "none" else "gelu_tanh", x)

@@ -11,8 +11,8 @@ __all__ = ["index"]
 def index(x, key):
     """x[key]: integers, slices with any step, None, ..., a mask of bools, and arrays of integers.
 
-    Several arrays of integers must stand side by side; they broadcast, and pick one element, or row, for each of theirs:
-    q[range(batch), actions].
+    Several arrays of integers must stand side by side; they broadcast, and pick one element, or row, for each of
+    theirs: q[range(batch), actions].
     """
     x = as_tensor(x)
     keys, arrays = _completed(x.array.shape, list(key) if isinstance(key, tuple) else [key])
@@ -90,7 +90,8 @@ def _mask_axes(k):
 
 
 def _pick(x, k, dim):
-    """x picked by an array of indices or a mask at axis dim, and the sizes that take the place of what it stands for."""
+    """x picked by an array of indices or a mask at axis dim, and the sizes that take the place of what it stands
+    for."""
     k = as_tensor(k)
     if k.array.dtype == "bool":
         shape = x.array.shape
@@ -104,7 +105,8 @@ def _pick(x, k, dim):
 
 
 def _pick_many(x, arrays, dim):
-    """The same for several arrays of integers at axes dim, dim + 1, ...: those axes become one, and one array picks there."""
+    """The same for several arrays of integers at axes dim, dim + 1, ...: those axes become one, and one array picks
+    there."""
     shape, flat, joined = x.array.shape, arrays[0], x.array.shape[dim]
     try:
         sizes = np.broadcast_shapes(*[a.shape for a in arrays])

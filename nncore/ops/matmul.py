@@ -9,8 +9,8 @@ __all__ = ["matmul", "linear"]
 def linear(x, weight, bias=None, activation=None):
     """y[..., o] = f(x[..., i] @ weight[i, o] + bias[o]).
 
-    activation: None or the name of an elementwise function ("relu", "tanh", ...; ("elu", 0.5) with its attribute). It is
-    applied while the product is in cache.
+    activation: None or the name of an elementwise function ("relu", "tanh", ...; ("elu", 0.5) with its attribute). It
+    is applied while the product is in cache.
     """
     x = as_float(x)
     try:
@@ -117,7 +117,8 @@ def _stacked_grad(node, dz):
     dz = _core.reshape(dz, shape)
     if node.needs(0):
         dx = _stacked(dz, y, False, True)
-        node.give(0, _core.reshape(dx, a_shape) if len(a_shape) == 1 and dx.size == a_shape[0] else _squeeze_row(dx, a_shape))
+        node.give(0, _core.reshape(dx, a_shape) if len(a_shape) == 1 and dx.size == a_shape[0]
+                  else _squeeze_row(dx, a_shape))
     if node.needs(1):
         if y.ndim == 2:
             dy = _core.gemm(_rows(x), _rows(dz), True, False)

@@ -219,7 +219,8 @@ def _pad_constant(x, pairs, value):
     for dim, (before, after) in enumerate(pairs):
         if before or after:
             sizes = y.shape[:dim] + (before + y.shape[dim] + after,) + y.shape[dim + 1:]
-            to = _core.full(sizes, value) if y.dtype == "float32" else to_array(np.full(sizes, to_array(value, y.dtype)))
+            to = _core.full(sizes, value) if y.dtype == "float32" else to_array(
+                np.full(sizes, to_array(value, y.dtype)))
             _core.unslice(to, y, dim, before)
             y = to
     return record(y, _pad_constant_grad, (x,), (shape, pairs))

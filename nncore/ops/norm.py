@@ -18,11 +18,12 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
                activation=None, residual=None, num_batches_tracked=None):
     """y = f((x - mean) / sqrt(var + eps) * weight + bias + residual), channel by channel (Ioffe and Szegedy, 2015).
 
-    x: (batch, ..., channels); weight, bias: (channels,) or None; residual: as x, or None. training: mean and variance are
-    x's own, over all axes but the last, and the tensors running_mean and running_var, unless None, move to them by
-    `momentum` in place, as PyTorch's do (the variance of n - 1); momentum None: they are the average of all calls, counted
-    in num_batches_tracked (int64). Otherwise they are the running ones; without these, x's own.
-    activation: None, or the name of an elementwise function; "relu" is computed in the same pass, and so is its gradient.
+    x: (batch, ..., channels); weight, bias: (channels,) or None; residual: as x, or None. training: mean and variance
+    are x's own, over all axes but the last, and the tensors running_mean and running_var, unless None, move to them by
+    `momentum` in place, as PyTorch's do (the variance of n - 1); momentum None: they are the average of all calls,
+    counted in num_batches_tracked (int64). Otherwise they are the running ones; without these, x's own.
+    activation: None, or the name of an elementwise function; "relu" is computed in the same pass, and so is its
+    gradient.
     ValueError where a channel has less than two values to take statistics of.
     """
     x, weight, bias, residual = _floats(x, weight, bias, residual)
@@ -38,11 +39,12 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     if own and n < 2:
         raise ValueError(f"batch_norm: Expected more than 1 value per channel when training, got x {a.shape}")
     mean, var = (None, None) if own else (_state(running_mean, "running_mean"), _state(running_var, "running_var"))
-    y, saved = _normalise(x, 1, a.shape[-1] if a.ndim else 0, weight, bias, residual, mean, var, eps, relu, "batch_norm")
+    y, saved = _normalise(x, 1, a.shape[-1] if a.ndim else 0, weight, bias, residual, mean, var, eps, relu,
+                          "batch_norm")
     if training and running_mean is not None:
         count = None if num_batches_tracked is None else _state(num_batches_tracked, "num_batches_tracked")
-        _core.running_stats(_state(running_mean, "running_mean"), _state(running_var, "running_var"), count, saved[1], n,
-                            momentum, "batch_norm")
+        _core.running_stats(_state(running_mean, "running_mean"), _state(running_var, "running_var"), count, saved[1],
+                            n, momentum, "batch_norm")
     y = record(y, _batch_norm_grad, (x, weight, bias, residual), saved)
     return y if relu or code is None else apply_unary(_name(activation), y, attribute)
 
@@ -93,7 +95,8 @@ def _sites(x, name):
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over each image's group of channels (Wu and He, 2018).
 
-    x: (batch, ..., channels); channels / num_groups neighbouring channels are a group. weight, bias: (channels,) or None.
+    x: (batch, ..., channels); channels / num_groups neighbouring channels are a group. weight, bias: (channels,) or
+    None.
     """
     x, weight, bias = _floats(x, weight, bias)
     _sites(x, "group_norm")
@@ -105,8 +108,8 @@ def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None
                   eps=1e-5, num_batches_tracked=None):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over each channel of each image (Ulyanov et al., 2016).
 
-    x: (batch, ..., channels). With use_input_stats mean and variance are each image's own, and running_mean and running_var,
-    unless None, move to their averages over the batch as batch_norm's do; else the running ones are used.
+    x: (batch, ..., channels). With use_input_stats mean and variance are each image's own, and running_mean and
+    running_var, unless None, move to their averages over the batch as batch_norm's do; else the running ones are used.
     """
     x, weight, bias = _floats(x, weight, bias)
     if (running_mean is None) != (running_var is None):

@@ -1,5 +1,5 @@
-"""Optimizers: each is a state rule and an update rule (algorithms.py) over flat arenas (optimizer.py). Learning rates that
-change with time: lr_scheduler.py."""
+"""Optimizers: each is a state rule and an update rule (algorithms.py) over flat arenas (optimizer.py). Learning rates
+that change with time: lr_scheduler.py."""
 from . import algorithms, clip, lr_scheduler
 from .algorithms import *
 from .clip import *

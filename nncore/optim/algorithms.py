@@ -19,7 +19,8 @@ class SGD(Optimizer):
     layout = ((0, "lr"), (1, "weight_decay"), (3, "momentum"), (4, "dampening"))
     switches = ("momentum",)
 
-    def __init__(self, parameters, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
+    def __init__(self, parameters, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
+                 maximize=False):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
         super().__init__(parameters, dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
@@ -47,14 +48,16 @@ class Adam(Optimizer):
     switches = ("amsgrad",)
     decoupled = False
 
-    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False):
-        super().__init__(parameters, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
-                                          maximize=maximize))
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
+                 maximize=False):
+        super().__init__(parameters, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay,
+                                          amsgrad=amsgrad, maximize=maximize))
 
     def check(self, group):
         super().check(group)
         if not all(0 <= beta < 1 for beta in group["betas"]) or not group["eps"] >= 0:
-            raise ValueError(f"{type(self).__name__}: betas {group['betas']} must lie in [0, 1) and eps {group['eps']} not below 0")
+            raise ValueError(f"{type(self).__name__}: betas {group['betas']} must lie in [0, 1) and "
+                             f"eps {group['eps']} not below 0")
 
     def states(self, group):
         return [("exp_avg", 0.0), ("exp_avg_sq", 0.0), ("max_exp_avg_sq" if group["amsgrad"] else None, 0.0)]
@@ -67,7 +70,8 @@ class AdamW(Adam):
     """Adam whose weight decay acts on the weights alone: w -= lr * weight_decay * w (Loshchilov and Hutter, 2019)."""
     decoupled = True
 
-    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, maximize=False):
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False,
+                 maximize=False):
         super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, maximize)
 
 
@@ -88,8 +92,8 @@ class RMSprop(Optimizer):
     def check(self, group):
         super().check(group)
         if not (0 <= group["alpha"] and group["eps"] >= 0 and group["momentum"] >= 0):
-            raise ValueError(f"RMSprop: alpha {group['alpha']}, eps {group['eps']}, momentum {group['momentum']} must not be "
-                             "negative")
+            raise ValueError(f"RMSprop: alpha {group['alpha']}, eps {group['eps']}, momentum {group['momentum']} must "
+                             "not be negative")
 
     def states(self, group):
         return [("square_avg", 0.0), ("grad_avg" if group["centered"] else None, 0.0),
@@ -97,14 +101,16 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """w -= lr / (1 + steps * lr_decay) * g / (sqrt(v) + eps), v the sum of all g^2 so far (Duchi, Hazan and Singer, 2011)."""
+    """w -= lr / (1 + steps * lr_decay) * g / (sqrt(v) + eps), v the sum of all g^2 so far (Duchi, Hazan and Singer,
+    2011)."""
     op = "adagrad"
     layout = ((0, "lr"), (1, "weight_decay"), (3, "lr_decay"), (4, "eps"))
 
     def __init__(self, parameters, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
                  maximize=False):
         super().__init__(parameters, dict(lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
-                                          initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize))
+                                          initial_accumulator_value=initial_accumulator_value, eps=eps,
+                                          maximize=maximize))
 
     def check(self, group):
         super().check(group)

@@ -1,12 +1,12 @@
 """Optimizer: parameters, gradients and state in flat arenas, stepped in one pass.
 
 The parameters of a group are moved, at construction, one behind the other into one array; their gradients into another;
-every kind of state is a third. So a step is one call for a group, whatever the number of layers, and zero_grad touches no
-memory: the first gradient of the next backward overwrites.
+every kind of state is a third. So a step is one call for a group, whatever the number of layers, and zero_grad touches
+no memory: the first gradient of the next backward overwrites.
 
-A parameter without a gradient is not stepped, as in PyTorch: its momentum and its count of steps stand still. A group is
-therefore cut into segments, at first one; where some of a segment's parameters have a gradient and others have none, it is
-cut for good, and every piece goes on with a count of its own.
+A parameter without a gradient is not stepped, as in PyTorch: its momentum and its count of steps stand still. A group
+is therefore cut into segments, at first one; where some of a segment's parameters have a gradient and others have none,
+it is cut for good, and every piece goes on with a count of its own.
 """
 import weakref
 
@@ -20,8 +20,8 @@ ALIGN = 16  # floats: every parameter starts on a cache line
 
 
 class ParameterGroup(dict):
-    """A group's parameters and settings, as PyTorch's: group["lr"] = 0.1. A number set here is in force at once, also in a
-    recorded step, as it is written to where the step reads it."""
+    """A group's parameters and settings, as PyTorch's: group["lr"] = 0.1. A number set here is in force at once, also
+    in a recorded step, as it is written to where the step reads it."""
 
     @staticmethod
     def optimizer():
@@ -33,14 +33,15 @@ class ParameterGroup(dict):
     def update(self, *values, **more):
         """Change settings together. ValueError or TypeError, and nothing changed, for values out of range."""
         if _core.recording():
-            raise RuntimeError(f"a compiled step must not set {', '.join(map(str, dict(*values, **more)))} of an optimizer: set it "
-                               "outside of the step; a step that is replayed sees the present value")
+            raise RuntimeError(f"a compiled step must not set {', '.join(map(str, dict(*values, **more)))} of an "
+                               "optimizer: set it outside of the step; a step that is replayed sees the present value")
         values = dict(*values, **more)
         optimizer = self.optimizer()
         if optimizer is not None:
             for name, value in values.items():
                 if name in self["switches"] and bool(value) != bool(self[name]):
-                    raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; it cannot become {value}")
+                    raise ValueError(f"{name} = {self[name]} decides what state the optimizer keeps; "
+                                     f"it cannot become {value}")
             optimizer.check({**self, **values})
         super().update(values)
         if optimizer is not None:
@@ -57,7 +58,8 @@ class ParameterGroup(dict):
 
 
 class Segment:
-    """A run of parameters that are stepped together: numbers first .. last-1 of a group, and what the step's call needs."""
+    """A run of parameters that are stepped together: numbers first .. last-1 of a group, and what the step's call
+    needs."""
 
     def __init__(self, group, layout, first, last, hyper):
         self.layout, self.first, self.last, self.hyper = layout, first, last, hyper
@@ -138,7 +140,8 @@ class Optimizer:
         """Train further parameters: a dict with "params" and settings that differ from the defaults."""
         unknown = set(group) - set(self.defaults) - {"params"}
         if unknown:
-            raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}; known: {sorted(self.defaults)}")
+            raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}; "
+                             f"known: {sorted(self.defaults)}")
         parameters = group["params"]
         parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         taken = {id(p) for g in self.param_groups for p in g["params"]}
@@ -216,14 +219,16 @@ class Optimizer:
         return [s for s, p in zip(segments, present) if p == 1]
 
     def _cut(self, group, segment):
-        """Pieces of a segment whose parameters all have a gradient or all have none; each counts its steps from here."""
+        """Pieces of a segment whose parameters all have a gradient or all have none; each counts its steps from
+        here."""
         present = [p.grad_array() is not None for p in segment.tensors]
         edges = [0, *(i for i in range(1, len(present)) if present[i] != present[i - 1]), len(present)]
         return [Segment(group, self.layout, segment.first + a, segment.first + b, _core.copy(segment.hyper))
                 for a, b in zip(edges, edges[1:])]
 
     def zero_grad(self, set_to_none=True):
-        """Forget all gradients: they are None until the next backward. set_to_none=False: those there are become zeros."""
+        """Forget all gradients: they are None until the next backward. set_to_none=False: those there are become
+        zeros."""
         for group in self.param_groups:
             if set_to_none:
                 _core.clear_grads(group["params"])

@@ -2,7 +2,8 @@
 
 In reading order: scalar.py (numbers that can be differentiated), array.py (shapes), then one file per family of ops:
 elementwise.py, reduce.py, move.py, matmul.py, conv.py, softmax.py, norm.py, pool.py, loss.py, random.py; optim.py and
-augment.py stand apart. Run a function with floats for its value, or through `gradients` for its value and its gradients.
+augment.py stand apart. Run a function with floats for its value, or through `gradients` for its value and its
+gradients.
 """
 from nncore.reference import conv, elementwise, loss, matmul, move, norm, pool, random, reduce, softmax
 from nncore.reference.array import Array, array, gradients

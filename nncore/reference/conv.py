@@ -4,7 +4,8 @@ from nncore.reference.elementwise import FUNCTIONS, gelu
 
 
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
-    """y[b,p,q,o] = f(sum over r s c of x[b, p stride + r dilation - top, q stride + s dilation - left, c] w[r,s,c,o] + b[o])
+    """y[b,p,q,o] = f(sum over r s c of x[b, p stride + r dilation - top, q stride + s dilation - left, c] w[r,s,c,o]
+    + b[o])
 
     Pixels beyond the image are 0. Output channels of group g see input channels of group g.
     """
@@ -39,7 +40,8 @@ def conv1d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, activation=N
 
 
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, activation=None):
-    """Every x[b,p,q,o] adds x w[r,s,c,o] to y[b, p stride + r dilation - padding, q stride + s dilation - padding, c]; + b[c]"""
+    """Every x[b,p,q,o] adds x w[r,s,c,o] to y[b, p stride + r dilation - padding, q stride + s dilation - padding, c];
+    + b[c]"""
     x, w = array(x), array(w)
     (stride_h, stride_w), (dilation_h, dilation_w) = both(stride), both(dilation)
     (top, left), (below, beside) = both(padding), both(output_padding)
@@ -63,8 +65,8 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, groups
 
 def conv_transpose1d(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, activation=None):
     """Every x[b,q,o] adds x w[s,c,o] to y[b, q stride + s dilation - padding, c]; + b[c]"""
-    return flat_image(conv_transpose2d(image(x, 1), image(w, 0), b, (1, stride), (0, padding), (0, output_padding), groups,
-                                       (1, dilation), activation))
+    return flat_image(conv_transpose2d(image(x, 1), image(w, 0), b, (1, stride), (0, padding), (0, output_padding),
+                                       groups, (1, dilation), activation))
 
 
 def both(setting):
@@ -74,7 +76,8 @@ def both(setting):
 def sides(padding, sizes, window, stride, dilation):
     """((top, bottom), (left, right)); "same" makes the output sizes / stride, rounded up."""
     if padding == "same":
-        missing = [max(0, ((n + s - 1) // s - 1) * s + d * (k - 1) + 1 - n) for n, k, s, d in zip(sizes, window, stride, dilation)]
+        missing = [max(0, ((n + s - 1) // s - 1) * s + d * (k - 1) + 1 - n)
+                   for n, k, s, d in zip(sizes, window, stride, dilation)]
         return [(m // 2, m - m // 2) for m in missing]
     pairs = (0, 0) if padding == "valid" else both(padding)
     return [(p, p) if isinstance(p, int) else tuple(p) for p in pairs]

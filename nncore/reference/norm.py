@@ -32,7 +32,8 @@ def in_groups(x, key, eps):
 
 def scaled(x, weight, bias):
     """x * weight + bias, weight and bias of the shape of x's last axes, or None."""
-    n = size(x.shape[-len(array(weight if weight is not None else bias).shape):]) if (weight, bias) != (None, None) else 0
+    n = (size(x.shape[-len(array(weight if weight is not None else bias).shape):])
+         if (weight, bias) != (None, None) else 0)
     w, b = (None if p is None else array(p).flat for p in (weight, bias))
     y = []
     for i, value in enumerate(x.flat):
@@ -73,8 +74,8 @@ def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None
 
 
 def running(x, mean, var, momentum, images=False):
-    """(mean, var) as lists after x has passed: moved by `momentum` to x's own, of n - 1 values; images: to the average over
-    the images of what is theirs."""
+    """(mean, var) as lists after x has passed: moved by `momentum` to x's own, of n - 1 values; images: to the average
+    over the images of what is theirs."""
     x = array(x)
     channels = x.shape[-1]
     own = {}

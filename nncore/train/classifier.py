@@ -7,7 +7,8 @@ def train_epoch(model, loader, loss_function, optimizer, on_batch=None, compiled
     """Trains the model on every batch of the loader. Returns (mean loss, accuracy) as they were while it learned.
 
     on_batch(samples so far, mean loss so far) is called after each step: for progress, or to change the learning rate.
-    compiled: replay the steps (nncore.compile); False for a model that nncore.compile refuses, as it decides from values.
+    compiled: replay the steps (nncore.compile); False for a model that nncore.compile refuses, as it decides from
+    values.
     """
     def step(inputs, targets):
         predictions = model(inputs)
