@@ -1,10 +1,10 @@
-/* Convolution: y[b,p,q,o] = sum over r s c of x[b, p*stride+r*dilation-top, q*stride+s*dilation-left, c] * w[r,s,c,o], its
- * two gradients, and the transposed convolution, which is the gradient of the input. Images are features last.
+/* Convolution: y[b,p,q,o] = sum over r s c of x[b, p*stride+r*dilation-top, q*stride+s*dilation-left, c] * w[r,s,c,o],
+ * its two gradients, and the transposed convolution, which is the gradient of the input. Images are features last.
  *
- * Forward and the gradient of the input are correlations (correlate.c): forward with the window's places as they are; the
- * gradient with their signs turned, and with stride one correlation for each of the stride_h * stride_w pixels that see the
- * same places. The gradient of the weights is in conv_weights.c. 1 x 1 windows without padding and stride are products of
- * gemm.c; 3 x 3 ones of stride 1 may go to winograd.c.
+ * Forward and the gradient of the input are correlations (correlate.c): forward with the window's places as they are;
+ * the gradient with their signs turned, and with stride one correlation for each of the stride_h * stride_w pixels
+ * that see the same places. The gradient of the weights is in conv_weights.c. 1 x 1 windows without padding and stride
+ * are products of gemm.c; 3 x 3 ones of stride 1 may go to winograd.c.
  */
 #include "correlate.h"
 #include "gemm.h"
@@ -26,7 +26,7 @@ static int nn_wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t 
     return nn_wide(nn_small_map(images, lines * pixels) ? images : pixels, outputs);
 }
 
-/* ---- forward ---------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 static int forward(const nn_conv *g, float *y, const float *x, const float *w, const float *bias, nn_unary_fn *f,
                    const float *attr)
@@ -58,9 +58,9 @@ static int forward(const nn_conv *g, float *y, const float *x, const float *w, c
     return status;
 }
 
-/* ---- the gradient of the input, or a transposed convolution ------------------------------------------------------------ */
+/* ---- the gradient of the input, or a transposed convolution ------------------------------------------------------ */
 
-/* dx[b,h,w,c] (+)= sum over the p q r s with p*stride_h + r*dilation_h - top = h ... of dy[b,p,q,o] * w[r,s,c,o] (+ bias[c])
+/* dx[b,h,w,c] (+)= sum over the p q r s with p*stride_h + r*dilation_h - top = h ... of dy * w (+ bias[c]).
  * Pixels whose h and w leave the same rest when divided by the strides see the same places of the window. */
 static int backward(const nn_conv *g, float *dx, const float *dy, const float *w, const float *bias, int acc)
 {
@@ -86,7 +86,8 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
             .lines = ceil_div(g->h - h, g->stride_h), .pixels = ceil_div(g->w - v, g->stride_w),
             .y_image = g->h * g->w * g->c, .y_line = g->stride_h * g->w * g->c, .y_pixel = g->stride_w * g->c,
             .h = g->p, .w = g->q, .c = g->o, .step_h = 1, .step_w = 1, .groups = g->groups, .inputs = inputs,
-            .outputs = outputs, .rows = rows, .depthwise = apart, .acc = acc, .wide = wide, .places = (nn_place *)memory,
+            .outputs = outputs, .rows = rows, .depthwise = apart, .acc = acc, .wide = wide,
+            .places = (nn_place *)memory,
         };
         if (h >= g->h || v >= g->w) continue;
         for (int64_t t = window - 1; t >= 0; t--) { /* from left to right in dy */
@@ -100,7 +101,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
     return status;
 }
 
-/* ---- which way ----------------------------------------------------------------------------------------------------- */
+/* ---- which way --------------------------------------------------------------------------------------------------- */
 
 static _Atomic int algorithm = NN_CONV_AUTO;
 
@@ -118,7 +119,7 @@ static int winograd(const nn_conv *g)
            (algorithm == NN_CONV_AUTO && min(g->c, g->o) >= WINOGRAD_CHANNELS && min(g->p, g->q) >= WINOGRAD_MAP);
 }
 
-/* ---- ops ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ops --------------------------------------------------------------------------------------------------------- */
 
 static nn_conv geometry(const nn_call *call, const nn_view *x, const nn_view *y, const nn_view *w)
 {
@@ -138,8 +139,8 @@ int nn_op_conv(const nn_call *call)
     const float *bias = call->nv > 3 ? (const float *)call->v[3].p : NULL;
     nn_unary_fn *f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]];
     if (pointwise(&g))
-        return nn_product((float *)y->p, (const float *)x->p, (const float *)w->p, bias, g.b * g.p * g.q, g.o, g.c, 0, 0,
-                          0, f, call->a.f + 2);
+        return nn_product((float *)y->p, (const float *)x->p, (const float *)w->p, bias, g.b * g.p * g.q, g.o, g.c, 0,
+                          0, 0, f, call->a.f + 2);
     if (winograd(&g))
         return nn_winograd((float *)y->p, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2);
     return forward(&g, (float *)y->p, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2);
@@ -167,13 +168,15 @@ int nn_op_conv_dx(const nn_call *call)
     int acc = call->flags & NN_ACC, status;
     const float *bias = call->nv > 3 ? (const float *)call->v[3].p : NULL;
     if (pointwise(&g))
-        status = nn_product((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, g.b * g.p * g.q, g.c, g.o, 0,
-                            1, acc, NULL, NULL);
+        status = nn_product((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, g.b * g.p * g.q, g.c,
+                            g.o, 0, 1, acc, NULL, NULL);
     else if (winograd(&g)) {
-        nn_conv turned = g; /* a convolution of dy: what is left of the window's reach beyond the padding is its padding */
+        /* a convolution of dy: what is left of the window's reach beyond the padding is its padding */
+        nn_conv turned = g;
         turned.h = g.p, turned.w = g.q, turned.c = g.o, turned.p = g.h, turned.q = g.w, turned.o = g.c;
         turned.top = 2 - g.top, turned.left = 2 - g.left;
-        status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL, NULL);
+        status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL,
+                             NULL);
     } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     activation a = {(float *)dx->p, nn_count(dx), nn_k->unary[call->a.i[0]], call->a.f + 2};
@@ -187,8 +190,8 @@ int nn_op_conv_dw(const nn_call *call)
     nn_conv g = geometry(call, x, dy, dw);
     int acc = call->flags & NN_ACC;
     if (pointwise(&g))
-        return nn_product((float *)dw->p, (const float *)x->p, (const float *)dy->p, NULL, g.c, g.o, g.b * g.p * g.q, 1, 0,
-                          acc, NULL, NULL);
+        return nn_product((float *)dw->p, (const float *)x->p, (const float *)dy->p, NULL, g.c, g.o, g.b * g.p * g.q,
+                          1, 0, acc, NULL, NULL);
     if (winograd(&g)) return nn_winograd_dw((float *)dw->p, (const float *)x->p, (const float *)dy->p, &g, acc);
     if (nn_count(dw) == 0) return NN_OK;
     if (nn_count(dy) == 0) {

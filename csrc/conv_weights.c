@@ -1,6 +1,7 @@
-/* The gradient of a convolution's weights: dw[r,s,c,o] = sum over b p q of x * dy. Rows of the product are the window's places
- * and channels, k runs over pixels, in blocks of about PIXELS: lines of an image, or whole images. Every block starts its
- * sums at zero and is added to those before it, which keeps them accurate. For small maps k runs over images instead.
+/* The gradient of a convolution's weights: dw[r,s,c,o] = sum over b p q of x * dy. Rows of the product are the
+ * window's places and channels, k runs over pixels, in blocks of about PIXELS: lines of an image, or whole images.
+ * Every block starts its sums at zero and is added to those before it, which keeps them accurate. For small maps k
+ * runs over images instead.
  */
 #include "correlate.h"
 #include "gemm.h"
@@ -35,8 +36,8 @@ static void add_products(const weights *d, float *dw, const float *x, const floa
     for (int64_t r = 0; r < g->r; r++)
         for (int64_t s = 0; s < (d->joined ? 1 : g->s); s++)
             nn_k->conv_block(dw + (r * g->s + s) * inputs * g->o, g->o,
-                             x + r * g->dilation_h * d->pitch + s * g->dilation_w * g->c, g->stride_w * g->c, 1, dy, ldb,
-                             depth, lines, count, &one, NULL, acc, m, columns, wide);
+                             x + r * g->dilation_h * d->pitch + s * g->dilation_w * g->c, g->stride_w * g->c, 1, dy,
+                             ldb, depth, lines, count, &one, NULL, acc, m, columns, wide);
 }
 
 /* The same where channels do not mix: line by line, without a border, as depthwise_task does. */
@@ -57,7 +58,8 @@ static void add_depthwise(const weights *d, float *dw, int64_t image, int64_t li
         }
 }
 
-static void add_block(const weights *d, float *dw, int64_t block, int64_t column, int64_t columns, float *scratch, int acc)
+static void add_block(const weights *d, float *dw, int64_t block, int64_t column, int64_t columns, float *scratch,
+                      int acc)
 {
     const nn_conv *g = d->g;
     int64_t image = block / d->bands * d->images_at_once, line = block % d->bands * d->band;
@@ -87,7 +89,8 @@ static void piece_task(void *arg, int64_t task, int worker)
 {
     const weights *d = arg;
     const nn_conv *g = d->g;
-    int64_t piece = task / d->chunks, column = task % d->chunks * d->columns, size = g->r * g->s * (g->c / g->groups) * g->o;
+    int64_t piece = task / d->chunks, column = task % d->chunks * d->columns;
+    int64_t size = g->r * g->s * (g->c / g->groups) * g->o;
     int64_t columns = min(d->columns, g->o / g->groups - column);
     float *dw = d->pieces > 1 ? d->partial + piece * size : d->dw;
     int64_t first = piece * d->blocks / d->pieces, end = (piece + 1) * d->blocks / d->pieces;
@@ -105,10 +108,12 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     int64_t pixels = (g->q - 1) * g->stride_w + (g->s - 1) * g->dilation_w + 1;
     int64_t window = (g->r - 1) * g->dilation_h + 1;
     weights d = {.g = g, .dw = dw, .x = x, .dy = dy, .acc = acc};
-    d.source = (nn_correlation){.h = g->h, .w = g->w, .c = g->c, .pixels = g->q, .step_h = g->stride_h, .step_w = g->stride_w,
+    d.source = (nn_correlation){.h = g->h, .w = g->w, .c = g->c, .pixels = g->q, .step_h = g->stride_h,
+                                .step_w = g->stride_w,
                              .first_w = -g->left, .last_w = (g->s - 1) * g->dilation_w - g->left};
     d.joined = g->groups == 1 && g->dilation_w == 1;
-    d.bordered = !nn_depthwise(g) && (g->top > 0 || g->left > 0 || (g->p - 1) * g->stride_h + window > g->h || pixels > g->w);
+    d.bordered = !nn_depthwise(g) && (g->top > 0 || g->left > 0 || (g->p - 1) * g->stride_h + window > g->h ||
+                                      pixels > g->w);
     d.pitch = d.bordered ? nn_pitch(pixels * g->c) : g->w * g->c;
     d.band = min(g->p, max(1, min(PIXELS / g->q, (BAND / d.pitch - window) / g->stride_h)));
     d.bands = ceil_div(g->p, d.band);
@@ -120,7 +125,8 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     d.columns = d.pieces > 1 || workers == 1 || nn_depthwise(g) ? outputs : min(outputs, 2 * nn_k->nr);
     d.chunks = ceil_div(outputs, d.columns);
     int64_t lists = max(d.images_at_once * d.band, g->r * g->s);
-    d.packed_at = ceil_div(lists * (int64_t)sizeof(nn_stretch), 4) + (d.bordered ? d.images_at_once * d.image_size : 0) + 64;
+    d.packed_at = ceil_div(lists * (int64_t)sizeof(nn_stretch), 4) + 64;
+    if (d.bordered) d.packed_at += d.images_at_once * d.image_size;
     d.packed_at = ceil_div(d.packed_at, 16) * 16;
     d.scratch_size = d.packed_at + nn_packed_size(d.images_at_once * d.band * g->q, d.columns) + 16;
     int64_t partial = d.pieces > 1 ? d.pieces * size : 0;
@@ -143,8 +149,8 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     return NN_OK;
 }
 
-/* The same for small maps: k runs over images, pixel by pixel, and pixels that see nothing but the border at a place are left
- * out. x and dy are laid out anew with images side by side. */
+/* The same for small maps: k runs over images, pixel by pixel, and pixels that see nothing but the border at a place
+ * are left out. x and dy are laid out anew with images side by side. */
 typedef struct {
     const nn_conv *g;
     float *dw, *x, *dy, *packed; /* x[pixel,image,pitch], dy[pixel,image,o] */
@@ -176,7 +182,8 @@ static void place_task(void *arg, int64_t task, int worker)
             if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
             list[n++] = (nn_stretch){((h * g->w + w) * g->b + image) * d->pitch, i * g->b + image, images};
         }
-        nn_k->conv_block(d->dw + (r * g->s + s) * inputs * g->o + group * outputs, g->o, d->x + group * inputs, d->pitch, 1,
+        nn_k->conv_block(d->dw + (r * g->s + s) * inputs * g->o + group * outputs, g->o, d->x + group * inputs,
+                         d->pitch, 1,
                          d->packed + group * nn_packed_size(rows, outputs), 0, rows, list, n, &one, NULL,
                          d->acc || image > 0, inputs, outputs, d->wide);
     }
@@ -184,9 +191,11 @@ static void place_task(void *arg, int64_t task, int worker)
 
 static int small_weights_gradient(const nn_conv *g, float *dw, const float *x, const float *dy, int acc)
 {
-    int64_t inputs = g->c / g->groups, outputs = g->o / g->groups, in = g->h * g->w, out = g->p * g->q, rows = out * g->b;
+    int64_t inputs = g->c / g->groups, outputs = g->o / g->groups, in = g->h * g->w, out = g->p * g->q,
+            rows = out * g->b;
     double work = 2.0 * g->b * out * g->r * g->s * inputs * g->o / FLOPS_PER_NS;
-    small_weights d = {.g = g, .dw = dw, .pitch = g->c % 64 ? g->c : g->c + 16, .images = max(1, PIXELS / out), .acc = acc,
+    small_weights d = {.g = g, .dw = dw, .pitch = g->c % 64 ? g->c : g->c + 16, .images = max(1, PIXELS / out),
+                       .acc = acc,
                        .wide = nn_wide(inputs, outputs)};
     int64_t list = ceil_div(nn_workers(work) * out * (int64_t)sizeof(nn_stretch), 64) * 16, xs = in * g->b * d.pitch;
     size_t bytes = (size_t)(list + xs + 16 + rows * g->o + g->groups * nn_packed_size(rows, outputs)) * sizeof(float);
@@ -195,7 +204,8 @@ static int small_weights_gradient(const nn_conv *g, float *dw, const float *x, c
     by_pixels(d.x, d.pitch, x, g->b, in, g->c);
     by_pixels(d.dy, g->o, dy, g->b, out, g->o);
     for (int64_t i = 0; i < g->groups; i++)
-        nn_k->gemm_pack_b(d.packed + i * nn_packed_size(rows, outputs), d.dy + i * outputs, g->o, rows, outputs, d.wide);
+        nn_k->gemm_pack_b(d.packed + i * nn_packed_size(rows, outputs), d.dy + i * outputs, g->o, rows, outputs,
+                          d.wide);
     nn_for(g->r * g->s * g->groups, work, place_task, &d);
     nn_free(d.stretches, bytes);
     return NN_OK;

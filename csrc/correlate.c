@@ -1,15 +1,16 @@
-/* Correlation of images with windows: y[b,i,j,:] = sum over places of x[b, i*step_h + h, j*step_w + w, :] @ weights[place].
+/* Correlation of images with windows:
+ * y[b,i,j,:] = sum over places of x[b, i*step_h + h, j*step_w + w, :] @ weights[place].
  *
- * It runs through the register tiles of gemm.h without a matrix of gathered windows: a tile's rows are pixels of a line, and
- * k runs through the window place by place (nn_stretch). Zeros around the image come from a copy of a band of it with a
- * border, in scratch memory that stays in L2; without padding the image is read where it lies.
+ * It runs through the register tiles of gemm.h without a matrix of gathered windows: a tile's rows are pixels of a
+ * line, and k runs through the window place by place (nn_stretch). Zeros around the image come from a copy of a band
+ * of it with a border, in scratch memory that stays in L2; without padding the image is read where it lies.
  *
  *   band_task        some lines of an image, or some images
  *   pixels_task      the same for maps of up to SMALL_MAP pixels: rows are images, and places outside are left out
  *   depthwise_task   channels that do not mix
  *
- * Rejected: packing of a, as gemm.c does, because a window's pixels are already close together; edge tiles of their own
- * for the border, which need one set of places for each side and corner.
+ * Rejected: packing of a, as gemm.c does, because a window's pixels are already close together; edge tiles of their
+ * own for the border, which need one set of places for each side and corner.
  */
 #include "correlate.h"
 #include "gemm.h"
@@ -39,7 +40,8 @@ static int64_t block_of(const nn_stretch *x, int64_t first, int64_t count, int64
 }
 
 /* One group of channels of some lines, in blocks of k. */
-static void run_lines(const nn_correlation *g, float *y, const float *x, int64_t rs, int64_t pixels, const nn_conv_lines *l,
+static void run_lines(const nn_correlation *g, float *y, const float *x, int64_t rs, int64_t pixels,
+                      const nn_conv_lines *l,
                       const nn_stretch *stretches, int64_t count, int64_t group)
 {
     const float *weights = g->weights + group * nn_packed_size(g->rows, g->outputs);
@@ -71,12 +73,13 @@ void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end)
     *end = max(*first, min(g->pixels, g->last_w < g->w ? (g->w - 1 - g->last_w) / g->step_w + 1 : 0));
 }
 
-/* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the image
- * are left out of the list of places, and pixels near the ends of a line have lists of their own. */
+/* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the
+ * image are left out of the list of places, and pixels near the ends of a line have lists of their own. */
 static void depthwise_task(void *arg, int64_t task, int worker)
 {
     const nn_correlation *g = arg;
-    int64_t image = task / g->bands, line = task % g->bands * g->band, end_line = min(line + g->band, g->lines), first, end;
+    int64_t image = task / g->bands, line = task % g->bands * g->band;
+    int64_t end_line = min(line + g->band, g->lines), first, end;
     nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
     const float *x = g->x + image * g->h * g->w * g->c;
     nn_interior(g, &first, &end);
@@ -85,7 +88,8 @@ static void depthwise_task(void *arg, int64_t task, int worker)
         for (int64_t j = 0; j < g->pixels;) {
             int within = j >= first && j < end;
             int64_t n = nn_inside(g, list, i, within ? -1 : j), next = within ? end : j + 1;
-            nn_k->depthwise_line(y + j * g->y_pixel, g->y_pixel, x + j * g->step_w * g->c, g->step_w * g->c, g->weights, g->c,
+            nn_k->depthwise_line(y + j * g->y_pixel, g->y_pixel, x + j * g->step_w * g->c, g->step_w * g->c,
+                                 g->weights, g->c,
                                  list, n, g->bias, g->acc, next - j, g->c);
             j = next;
         }
@@ -134,7 +138,8 @@ static void pixels_task(void *arg, int64_t task, int worker)
             int64_t n = nn_inside(g, list, i, j);
             float *y = g->y + image * g->y_image + i * g->y_line + j * g->y_pixel;
             for (int64_t group = 0; group < g->groups; group++)
-                run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n, group);
+                run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n,
+                          group);
         }
     if (g->f) {
         float *y = g->y + image * g->y_image;
@@ -163,9 +168,11 @@ int nn_correlate(nn_correlation *g)
     }
     int small = nn_small_map(g->images, g->lines * g->pixels) && g->count > 1 && !g->depthwise;
     int64_t columns = (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1;
-    g->bordered = !g->depthwise && (g->first_h < 0 || g->first_w < 0 || (g->lines - 1) * g->step_h + g->last_h >= g->h ||
+    g->bordered = !g->depthwise && (g->first_h < 0 || g->first_w < 0 ||
+                                    (g->lines - 1) * g->step_h + g->last_h >= g->h ||
                   (g->pixels - 1) * g->step_w + g->last_w >= g->w);
-    g->pitch = max(1, g->bordered ? nn_pitch(columns * g->c) : g->w * g->c); /* without channels there is nothing to read */
+    /* without channels there is nothing to read */
+    g->pitch = max(1, g->bordered ? nn_pitch(columns * g->c) : g->w * g->c);
     int64_t image = ((g->lines - 1) * g->step_h + g->last_h - g->first_h + 1) * g->pitch;
     g->band = image <= BAND ? g->lines : max(1, (BAND / g->pitch - g->last_h + g->first_h) / g->step_h);
     g->bands = ceil_div(g->lines, g->band);
@@ -181,7 +188,8 @@ int nn_correlate(nn_correlation *g)
     g->scratch = (float *)((char *)g->stretches + list);
     for (int64_t t = 0; t < g->count; t++) {
         const nn_place *p = &g->places[t];
-        g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row, p->k};
+        g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row,
+                                       p->k};
     }
     int64_t tasks = ceil_div(g->images, g->images_at_once) * (small ? 1 : g->bands);
     nn_for(tasks, work, g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);

@@ -15,8 +15,8 @@ static inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* A place of the window: x's pixel relative to the output's, its channels from c on, and the rows of the weights that belong
- * to them. k of them: where places are neighbours in memory, one stands for several. */
+/* A place of the window: x's pixel relative to the output's, its channels from c on, and the rows of the weights that
+ * belong to them. k of them: where places are neighbours in memory, one stands for several. */
 typedef struct {
     int64_t h, w, c, row, k;
 } nn_place;
