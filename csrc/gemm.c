@@ -10,12 +10,12 @@
  *   jr  panels of nr columns
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
- * a is packed for every task, unless c is narrow: then it is used too few times, and read in place by broadcast. b is
- * read in place for few rows, and where it is small and its rows do not fall into the same few cache sets; where all
- * rows are one task, each panel is packed just before it is used, while it stays in L2. The blocks of k depend on sizes
- * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
- * weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order. A c of a few
- * columns goes other ways (run_dots, run_turned).
+ * a is packed for every task, unless c is narrow or k short: then it is used too few times, or lies close together as
+ * it is, and is read in place by broadcast. b is read in place for few rows, and where it is small and its rows do not
+ * fall into the same few cache sets; where all rows are one task, each panel is packed just before it is used, while it
+ * stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of threads. Where c
+ * has too few blocks to share but k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the
+ * partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned).
  */
 #include <string.h>
 #include "gemm.h"
@@ -23,8 +23,9 @@
 
 #define NC 2112          /* columns of a packed block, at most: kc * NC floats = 4 MB with AVX-512, 2 MB without */
 #define MC (16 * nn_k->mr) /* rows of a task: about 128 */
-#define NB (256 / nn_k->nr * nn_k->nr) /* columns of a task where rows alone are too few tasks for the threads */
-#define PACKING_COLUMNS 96 /* a is packed for so many columns */
+#define NB(g) (256 / (g)->nr * (g)->nr) /* columns of a task where rows alone are too few tasks for the threads */
+#define PACKING_COLUMNS 96 /* a is packed for so many columns ... */
+#define SHALLOW 256      /* ... and where it is deeper than this, or its rows would share cache sets */
 #define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
@@ -49,6 +50,8 @@ typedef struct {
     enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
     float *packed_a; /* one block per worker, or NULL */
+    int nr;                /* columns are cut at multiples of this: one panel, or two wide ones (one might be cut
+                            * otherwise near the end, 9 vectors into 3 x 3) */
     int64_t nb, col_tasks; /* columns of a task: a multiple of nr; the last task has what is left */
     int64_t pack_tasks;
 } gemm;
@@ -71,7 +74,7 @@ static void pack_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
     gemm *g = arg;
-    int64_t j = task * NB, width = task + 1 < g->pack_tasks ? NB : g->nc - j;
+    int64_t j = task * NB(g), width = task + 1 < g->pack_tasks ? NB(g) : g->nc - j;
     float *to = g->packed_b + j * g->kc;
     if (g->tb) nn_k->gemm_pack_bt(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
     else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
@@ -120,12 +123,12 @@ static void empty_product(const gemm *g)
 
 /* All columns where there are row tasks enough, as a is packed once for each piece of columns; else NB; and narrower
  * where even those are fewer than two for each thread. A multiple of nr. Results do not depend on it: no sum is cut. */
-static int64_t columns_of_a_task(int64_t nc, int64_t row_tasks, int workers)
+static int64_t columns_of_a_task(const gemm *g, int64_t row_tasks, int workers)
 {
     if (workers == 1 || row_tasks >= 4 * workers) return NC;
-    if (row_tasks * ceil_div(nc, NB) >= 2 * workers) return NB;
+    if (row_tasks * ceil_div(g->nc, NB(g)) >= 2 * workers) return NB(g);
     int64_t pieces = ceil_div(2 * workers, row_tasks);
-    return ceil_div(ceil_div(nc, pieces), nn_k->nr) * nn_k->nr;
+    return ceil_div(ceil_div(g->nc, pieces), g->nr) * g->nr;
 }
 
 /* How many pieces of `width` columns; the last may have some more, so that no panel is cut: panels are cut evenly. */
@@ -141,11 +144,13 @@ static int run(gemm *g)
     if (g->k == 0) return empty_product(g), NN_OK;
     int64_t depth_blocks = (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc); /* of 0.63 to 1.25 times nn_k->kc */
     int64_t kc = ceil_div(g->k, depth_blocks > 0 ? depth_blocks : 1), row_tasks = ceil_div(g->m, MC);
-    int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), nn_k->nr) * nn_k->nr;
-    int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS), pack_a = g->m > 1 && g->n >= PACKING_COLUMNS;
+    int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS), pack_a;
+    pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->k > SHALLOW || g->rs % 256 == 0);
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
     g->wide = !pack_a && nn_wide(g->m, g->n);
+    g->nr = g->wide ? 2 * nn_k->wide_nr : nn_k->nr;
+    int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
     g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
     int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
     size_t b_bytes = (size_t)b_floats * sizeof(float);
@@ -157,9 +162,9 @@ static int run(gemm *g)
     }
     for (g->jc = 0; g->jc < g->n; g->jc += ncs) {
         g->nc = min(ncs, g->n - g->jc);
-        g->nb = columns_of_a_task(g->nc, row_tasks, workers);
+        g->nb = columns_of_a_task(g, row_tasks, workers);
         g->col_tasks = pieces(g->nc, g->nb);
-        g->pack_tasks = pieces(g->nc, NB);
+        g->pack_tasks = pieces(g->nc, NB(g));
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
             double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;

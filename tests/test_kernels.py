@@ -29,7 +29,8 @@ def array(a):
 EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 129)
 SMALL = [tuple(random.Random(i).choice(EDGES) for _ in range(3)) for i in range(150)]
 LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2048, 1024), (257, 129, 1031),
-         (6, 16, 20000), (1500, 10, 256), (48, 4096, 33)]
+         (6, 16, 20000), (1500, 10, 256), (48, 4096, 33),
+         (700, 720, 96), (300, 400, 200), (130, 144, 33)]  # shallow: a in place, wide tiles
 
 
 @pytest.mark.parametrize("ta, tb", [(False, False), (False, True), (True, False), (True, True)])

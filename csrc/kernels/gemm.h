@@ -9,8 +9,8 @@
  * multiply-add, 8 x 2 needs 1.9: Intel's cores issue four in a cycle, for two multiply-adds, and half of that while the
  * other thread of the core is busy. Filling and emptying a tile takes about 110 cycles (Xeon, Cascade Lake), hence deep
  * blocks of k. While it multiplies, a tile fetches what comes next, two lines every GEMM_PACE steps: in one burst the
- * same lines fill the core's line buffers and stop it. Measured at 2048 on that Xeon, share of the FMA peak: 75 %
- * without, 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
+ * same lines fill the core's line buffers and stop it. At 2048 on that Xeon, in one run's quiet moments, share of
+ * the FMA peak: 75 % without, 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
  */
 /* A wider, flatter tile for columns that leave the other one half empty, where an instruction set has one. */
 #ifndef GEMM_WIDE_NV
