@@ -123,30 +123,33 @@ def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activa
         shape.append((n + zeros - d * (k - 1) - 1) // s + 1)
     geometry = (*stride, *dilation, top, left, groups)
     shape = (x.shape[0], *shape[2 - dims:], w.shape[-1])
+    return _recorded(lambda *f: _core.conv(x.array, w, b, geometry, shape, *f), _conv_grad, _active_conv_grad,
+                     (x, weight, bias), (x.array, w, geometry), activation)
+
+
+def _recorded(compute, grad, active_grad, inputs, saved, activation):
+    """compute(), with its activation fused where its gradient can do without what was there before it."""
     if activation is None:
-        return record(_core.conv(x.array, w, b, geometry, shape), _conv_grad, (x, weight, bias), (x.array, w, geometry))
-    code, saved, a = activation_code(activation)
-    if saved == "x" and wants_grad(x, weight, bias):
-        s = _core.conv(x.array, w, b, geometry, shape)
+        return record(compute(), grad, inputs, saved)
+    code, reads, a = activation_code(activation)
+    if reads == "x" and wants_grad(*inputs):
+        s = compute()
         y = unary(code, s, a)
     else:
-        s = y = _core.conv(x.array, w, b, geometry, shape, code, a)
-    return record(y, _active_conv_grad, (x, weight, bias), (x.array, w, geometry, s, code, a))
+        s = y = compute(code, a)
+    return record(y, active_grad, inputs, (*saved, s, code, a))
 
 
 def _conv_grad(node, dy):
-    x, w, geometry = node.saved
+    x, w, geometry, *_ = node.saved
     node.give_sum(2, dy)
     node.give_conv_dw(1, x, dy, geometry)
     node.give_conv_dx(0, dy, w, geometry)
 
 
 def _active_conv_grad(node, dy):
-    x, w, geometry, s, code, a = node.saved
-    dz = unary_grad(code, dy, s, a)
-    node.give_sum(2, dz)
-    node.give_conv_dw(1, x, dz, geometry)
-    node.give_conv_dx(0, dz, w, geometry)
+    *_, s, code, a = node.saved
+    _conv_grad(node, unary_grad(code, dy, s, a))
 
 
 # ---- transposed ------------------------------------------------------------------------------------------------------
@@ -166,30 +169,18 @@ def _transposed(name, dims, x, weight, bias, stride, padding, output_padding, gr
         raise ValueError(f"{name}: x {x.shape} with padding {padding[2 - dims:]} leaves nothing of the result")
     geometry = (*stride, *dilation, *padding, groups)
     shape = (x.shape[0], *shape[2 - dims:], w.shape[-2] * groups)
-    if activation is None:
-        return record(_core.conv_dx(x.array, w, b, geometry, shape), _transposed_grad, (x, weight, bias),
-                      (x.array, w, geometry))
-    code, saved, a = activation_code(activation)
-    if saved == "x" and wants_grad(x, weight, bias):
-        s = _core.conv_dx(x.array, w, b, geometry, shape)
-        y = unary(code, s, a)
-    else:
-        s = y = _core.conv_dx(x.array, w, b, geometry, shape, code, a)
-    return record(y, _active_transposed_grad, (x, weight, bias), (x.array, w, geometry, s, code, a))
+    return _recorded(lambda *f: _core.conv_dx(x.array, w, b, geometry, shape, *f), _transposed_grad,
+                     _active_transposed_grad, (x, weight, bias), (x.array, w, geometry), activation)
 
 
 def _transposed_grad(node, dy):
-    x, w, geometry = node.saved
+    x, w, geometry, *_ = node.saved
     node.give_sum(2, dy)
     node.give_conv_dw(1, dy, x, geometry)
     if node.needs(0):
-        node.give(0, _core.conv(dy, w, None, geometry, x.shape))
+        node.give(0, _core.conv(dy, w, None, geometry, x.shape), True)
 
 
 def _active_transposed_grad(node, dy):
-    x, w, geometry, s, code, a = node.saved
-    dz = unary_grad(code, dy, s, a)
-    node.give_sum(2, dz)
-    node.give_conv_dw(1, dz, x, geometry)
-    if node.needs(0):
-        node.give(0, _core.conv(dz, w, None, geometry, x.shape))
+    *_, s, code, a = node.saved
+    _transposed_grad(node, unary_grad(code, dy, s, a))
