@@ -423,6 +423,8 @@ cdef class Program:
             top = at + size if at + size > top else top
         PyMem_Free(placed)
         self.arena_bytes, self.live_bytes = top, most
+        if top > 1 << 20:
+            nn_memory_trim()   # the arena takes the place of what the eager steps have left in the cache
         self.arena = allocate1(NN_U8, top if top else 1)
         return 0
 

@@ -451,3 +451,24 @@ def test_copies_record_anew(twin_of):
     next(twin.parameters()).numpy()[:] = 0
     for _ in range(3):
         assert bits(fast(x)) == bits(y) and bits(twin(x)) == bits(twin.function(nncore.tensor(x))) != bits(y)
+
+
+def test_what_the_recordings_left_is_given_back():
+    """A program's arena comes instead of the blocks of the eager steps, not beside them."""
+    model = nn.Sequential(nn.Linear(256, 2048), nn.ReLU(), nn.Linear(2048, 2048), nn.Tanh(), nn.Linear(2048, 1))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    x = np.ones((512, 256), "f4")
+
+    @nncore.compile
+    def step(x):
+        loss = model(x).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+    step(x)
+    eager = nncore.memory_stats()["cached"]
+    assert eager > 8e6
+    step(x)
+    step(x)
+    assert nncore.memory_stats()["cached"] < eager / 2
