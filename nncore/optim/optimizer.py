@@ -17,6 +17,7 @@ from ..tensor import Tensor
 __all__ = ["Optimizer", "ParameterGroup"]
 
 ALIGN = 16  # floats: every parameter starts on a cache line
+TRIM = 1 << 18  # parameters from so many on give the memory they lay in before back to the system
 
 
 class ParameterGroup(dict):
@@ -183,6 +184,8 @@ class Optimizer:
         group.homes = [p.array for p in group["params"]]
         for segment in group.get("segments", ()):
             segment.settle(group)
+        if group.size > TRIM:
+            _core.memory_trim()
 
     # ---- the step --------------------------------------------------------------------------------------------------
 
