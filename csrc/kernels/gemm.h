@@ -146,17 +146,24 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][
 };
 
 /* What is left is cut into pieces of at most `most` that differ by at most one: two tiles of 5 rows beat one of 8 and
- * one of 2. The size of the next piece. */
-INLINE int gemm_piece(int64_t left, int most)
+ * one of 2. The size of the next piece; far from the end that is `most`, and near it, numbers are small: a division of
+ * 64 bits would cost as much as a small tile. */
+INLINE int gemm_piece(int64_t left, const int most)
 {
-    int64_t pieces = (left + most - 1) / most;
-    return (int)((left + pieces - 1) / pieces);
+    if (left <= most) return (int)left;
+    if (left > most * (most - 1)) return most;
+    uint32_t n = (uint32_t)left, pieces = (n + most - 1) / most;
+    return (int)((n + pieces - 1) / pieces);
 }
-INLINE int gemm_tile_rows(int64_t i, int64_t m, int wide) { return gemm_piece(m - i, wide ? GEMM_WIDE_MR : GEMM_MR); }
+INLINE int gemm_tile_rows(int64_t i, int64_t m, int wide)
+{
+    return wide ? gemm_piece(m - i, GEMM_WIDE_MR) : gemm_piece(m - i, GEMM_MR);
+}
 /* The same for the columns of a panel, in vectors. */
 INLINE int gemm_panel_vectors(int64_t j, int64_t n, int wide)
 {
-    return gemm_piece((n - j + VL - 1) / VL, wide ? GEMM_WIDE_NV : GEMM_NV);
+    int64_t left = (n - j + VL - 1) / VL;
+    return wide ? gemm_piece(left, GEMM_WIDE_NV) : gemm_piece(left, GEMM_NV);
 }
 
 /* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight
