@@ -104,7 +104,6 @@ cdef int conv_dw_to(Array dw, Array x, Array dy, tuple geometry, bint accumulate
     return 0
 
 
-
 def conv_dw(Array x, Array dy, tuple geometry, tuple shape):
     """The gradient of a convolution's weights, of `shape`."""
     cdef Array dw = image_like(x, shape)
@@ -119,7 +118,7 @@ def set_conv_algorithm(name):
     """How 3 x 3 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
 
     Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) (Winograd, 1980; Lavin and Gray, 2016) for
-    maps of at least 3 x 3 pixels with at least 12 channels in and out: two to four times faster, with about twice the
+    maps of at least 3 x 3 pixels with at least 12 channels in and out: about twice as fast, with about twice the
     rounding error. The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
     """
     if name not in CONV_ALGORITHMS:

@@ -1,5 +1,6 @@
 """MobileNet (Howard et al., 2017): depthwise separable convolutions."""
-from .. import init, nn
+from .. import nn
+from .start import start_convolutions
 
 __all__ = ["MobileNet", "mobilenet"]
 
@@ -34,9 +35,7 @@ class MobileNet(nn.Module):
             inputs = outputs
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(inputs, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_convolutions(self)
 
     def forward(self, x):
         return self.fc(self.features(x).mean(dim=(1, 2)))

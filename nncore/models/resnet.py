@@ -1,5 +1,6 @@
 """Residual networks of basic blocks (He, Zhang, Ren and Sun, 2016)."""
-from .. import init, nn, ops
+from .. import nn, ops
+from .start import start_convolutions
 
 __all__ = ["ResNet", "resnet18", "resnet20", "resnet32", "resnet34"]
 
@@ -65,9 +66,7 @@ class ResNet(nn.Module):
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.fc = nn.Linear(inputs, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_convolutions(self)
 
     def forward(self, x):
         return self.fc(self.stages(self.stem(x)).mean(dim=(1, 2)))

@@ -1,5 +1,6 @@
 """VGG (Simonyan and Zisserman, 2015) with batch normalisation behind every convolution."""
-from .. import init, nn
+from .. import nn
+from .start import start_convolutions
 
 __all__ = ["VGG", "vgg11_bn", "vgg13_bn", "vgg16_bn"]
 
@@ -27,9 +28,7 @@ class VGG(nn.Module):
             dense += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
             inputs = width
         self.classifier = nn.Sequential(*dense, nn.Linear(inputs, num_classes))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_convolutions(self)
 
     def forward(self, x):
         return self.classifier(self.features(x))
