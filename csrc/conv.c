@@ -7,6 +7,7 @@
  * are products of gemm.c; 3 x 3 ones of stride 1 may go to winograd.c.
  */
 #include "correlate.h"
+#include "elementwise.h"
 #include "gemm.h"
 #include "par.h"
 
@@ -146,21 +147,6 @@ int nn_op_conv(const nn_call *call)
     return forward(&g, (float *)y->p, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2);
 }
 
-typedef struct {
-    float *y;
-    int64_t n;
-    nn_unary_fn *f;
-    const float *attr;
-} activation;
-
-static void activation_task(void *arg, int64_t task, int worker)
-{
-    (void)worker;
-    const activation *a = arg;
-    float *y = a->y + task * NN_CHUNK;
-    a->f(y, y, a->attr, min(NN_CHUNK, a->n - task * NN_CHUNK));
-}
-
 int nn_op_conv_dx(const nn_call *call)
 {
     const nn_view *dx = &call->v[0], *dy = &call->v[1], *w = &call->v[2];
@@ -179,9 +165,8 @@ int nn_op_conv_dx(const nn_call *call)
                              NULL);
     } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
-    activation a = {(float *)dx->p, nn_count(dx), nn_k->unary[call->a.i[0]], call->a.f + 2};
-    nn_for(nn_chunks(a.n), (double)a.n, activation_task, &a);
-    return NN_OK;
+    nn_call f = {.op = NN_OP_unary, .nv = 2, .nout = 1, .v = {*dx, *dx}, .a = call->a};
+    return nn_op_unary(&f);
 }
 
 int nn_op_conv_dw(const nn_call *call)
