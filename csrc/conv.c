@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gemm.h"
 #include "par.h"
+#include <math.h>
 
 #define WINOGRAD_CHANNELS 12 /* channels in and out, and pixels of the map's sides, from which winograd.c is chosen */
 #define WINOGRAD_MAP 3
@@ -20,7 +21,6 @@ static int pointwise(const nn_conv *g)
            g->left == 0 && g->p == g->h && g->q == g->w;
 }
 
-
 /* Whether lines of so many pixels are better cut into wide tiles. */
 static int nn_wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t outputs)
 {
@@ -30,7 +30,7 @@ static int nn_wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 static int forward(const nn_conv *g, float *y, const float *x, const float *w, const float *bias, nn_unary_fn *f,
-                   const float *attr)
+                   const float *attr, nn_moments *moments)
 {
     int64_t inputs = g->c / g->groups, outputs = g->o / g->groups, rows = g->r * g->s * inputs;
     int64_t packed_group = nn_packed_size(rows, outputs);
@@ -43,8 +43,8 @@ static int forward(const nn_conv *g, float *y, const float *x, const float *w, c
         .y = y, .x = x, .weights = apart ? w : weights, .bias = bias, .images = g->b, .lines = g->p, .pixels = g->q,
         .y_image = g->p * g->q * g->o, .y_line = g->q * g->o, .y_pixel = g->o, .h = g->h, .w = g->w, .c = g->c,
         .step_h = g->stride_h, .step_w = g->stride_w, .groups = g->groups, .inputs = inputs, .outputs = outputs,
-        .rows = rows, .depthwise = apart, .f = f, .attr = attr, .places = (nn_place *)memory,
-        .wide = nn_wide_lines(g->b, g->p, g->q, outputs),
+        .rows = rows, .depthwise = apart, .f = f, .attr = attr, .moments = moments,
+        .places = (nn_place *)memory, .wide = nn_wide_lines(g->b, g->p, g->q, outputs),
     };
     int joined = g->groups == 1 && g->dilation_w == 1 && g->s * g->c <= DEPTH && !nn_small_map(g->b, g->p * g->q);
     for (int64_t r = 0; r < g->r; r++)
@@ -133,18 +133,32 @@ static nn_conv geometry(const nn_call *call, const nn_view *x, const nn_view *y,
     };
 }
 
-int nn_op_conv(const nn_call *call)
+/* inputs: x, w and bias, in the place of their operands; moments: of y, or NULL */
+static int convolve(const nn_call *call, const nn_view *inputs, int has_bias, nn_moments *moments)
 {
-    const nn_view *y = &call->v[0], *x = &call->v[1], *w = &call->v[2];
+    const nn_view *y = &call->v[0], *x = inputs, *w = inputs + 1;
     nn_conv g = geometry(call, x, y, w);
-    const float *bias = call->nv > 3 ? (const float *)call->v[3].p : NULL;
+    const float *bias = has_bias ? (const float *)inputs[2].p : NULL;
     nn_unary_fn *f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]];
-    if (pointwise(&g))
-        return nn_product((float *)y->p, (const float *)x->p, (const float *)w->p, bias, g.b * g.p * g.q, g.o, g.c, 0,
-                          0, 0, f, call->a.f + 2);
+    float *to = (float *)y->p;
+    if (moments && nn_count(y) == 0) nn_k->fill(moments->stats, NAN, 3 * moments->c);
+    if (pointwise(&g)) {
+        int64_t pixels = g.b * g.p * g.q;
+        int status = nn_product(to, (const float *)x->p, (const float *)w->p, bias, pixels, g.o, g.c, 0, 0, 0, f,
+                                call->a.f + 2);
+        return status != NN_OK || !moments ? status : nn_moments_of(moments->stats, to, pixels, g.o);
+    }
     if (winograd(&g))
-        return nn_winograd((float *)y->p, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2);
-    return forward(&g, (float *)y->p, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2);
+        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments);
+    return forward(&g, to, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2, moments);
+}
+
+int nn_op_conv(const nn_call *call) { return convolve(call, call->v + 1, call->nv > 3, NULL); }
+
+int nn_op_conv_moments(const nn_call *call)
+{
+    nn_moments moments = {.stats = (float *)call->v[1].p, .c = call->v[0].n[3]};
+    return convolve(call, call->v + 2, call->nv > 4, &moments);
 }
 
 int nn_op_conv_dx(const nn_call *call)
@@ -162,7 +176,7 @@ int nn_op_conv_dx(const nn_call *call)
         turned.h = g.p, turned.w = g.q, turned.c = g.o, turned.p = g.h, turned.q = g.w, turned.o = g.c;
         turned.top = 2 - g.top, turned.left = 2 - g.left;
         status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL,
-                             NULL);
+                             NULL, NULL);
     } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     nn_call f = {.op = NN_OP_unary, .nv = 2, .nout = 1, .v = {*dx, *dx}, .a = call->a};

@@ -3,6 +3,7 @@
 #ifndef CONV_H
 #define CONV_H
 #include "kernels/kernels.h"
+#include "moments.h"
 
 typedef struct {
     int64_t b, h, w, c, p, q, o, r, s;
@@ -11,11 +12,11 @@ typedef struct {
 } nn_conv;
 
 /* For 3 x 3 windows with stride and dilation 1, one group, and no size that is 0.
- * y[b,p,q,o] (+)= f(x[b,h,w,c] * w[r,s,c,o] + bias[o]); bias and f may be NULL. flipped: w is stored [r,s,o,c] and read
- * from its other end, w[2-r,2-s]: the input gradient of a convolution whose weights are w, with x for dy and y for
- * dx. */
+ * y[b,p,q,o] (+)= f(x[b,h,w,c] * w[r,s,c,o] + bias[o]); bias, f and moments (of y) may be NULL. flipped: w is stored
+ * [r,s,o,c] and read from its other end, w[2-r,2-s]: the input gradient of a convolution whose weights are w, with x
+ * for dy and y for dx. */
 int nn_winograd(float *y, const float *x, const float *w, const float *bias, const nn_conv *g, int flipped, int acc,
-                nn_unary_fn *f, const float *attr);
+                nn_unary_fn *f, const float *attr, nn_moments *moments);
 /* dw[r,s,c,o] (+)= sum over images and pixels of x * dy */
 int nn_winograd_dw(float *dw, const float *x, const float *dy, const nn_conv *g, int acc);
 #endif

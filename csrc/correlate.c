@@ -73,6 +73,17 @@ void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end)
     *end = max(*first, min(g->pixels, g->last_w < g->w ? (g->w - 1 - g->last_w) / g->step_w + 1 : 0));
 }
 
+/* A task has made some lines of some images (all lines, if images are several). */
+static void finish(const nn_correlation *g, int64_t image, int64_t images, int64_t line, int64_t lines)
+{
+    float *y = g->y + image * g->y_image + line * g->y_line;
+    if (g->f && !g->depthwise)
+        for (int64_t b = 0; b < images; b++) g->f(y + b * g->y_image, y + b * g->y_image, g->attr, lines * g->y_line);
+    for (int64_t b = 0, n = g->images_of_part; g->moments && b < images; b += n)
+        nn_moments_add(g->moments, (image + b) / n * g->bands + line / g->band, y + b * g->y_image, min(n, images - b),
+                       g->y_image, lines * g->pixels, 0, g->groups * g->outputs);
+}
+
 /* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the
  * image are left out of the list of places, and pixels near the ends of a line have lists of their own. */
 static void depthwise_task(void *arg, int64_t task, int worker)
@@ -95,6 +106,7 @@ static void depthwise_task(void *arg, int64_t task, int worker)
         }
         if (g->f) g->f(y, y, g->attr, g->y_line);
     }
+    finish(g, image, 1, line, end_line - line);
 }
 
 static void band_task(void *arg, int64_t task, int worker)
@@ -118,9 +130,7 @@ static void band_task(void *arg, int64_t task, int worker)
     } else x += (h0 * g->w + g->first_w) * g->c;
     for (int64_t group = 0; group < g->groups; group++)
         run_lines(g, y, x, g->step_w * g->c, g->pixels, &l, g->stretches, g->count, group);
-    if (g->f)
-        for (int64_t b = 0; b < l.images; b++)
-            g->f(y + b * g->y_image, y + b * g->y_image, g->attr, l.lines * g->y_line);
+    finish(g, image, l.images, line, l.lines);
 }
 
 /* Small maps: rows are images, pixel by pixel, through the places that lie in the image. */
@@ -141,10 +151,7 @@ static void pixels_task(void *arg, int64_t task, int worker)
                 run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n,
                           group);
         }
-    if (g->f) {
-        float *y = g->y + image * g->y_image;
-        g->f(y, y, g->attr, images * g->y_image);
-    }
+    finish(g, image, images, 0, g->lines);
 }
 
 static double nanoseconds(const nn_correlation *g)
@@ -174,26 +181,34 @@ int nn_correlate(nn_correlation *g)
     /* without channels there is nothing to read */
     g->pitch = max(1, g->bordered ? nn_pitch(columns * g->c) : g->w * g->c);
     int64_t image = ((g->lines - 1) * g->step_h + g->last_h - g->first_h + 1) * g->pitch;
-    g->band = image <= BAND ? g->lines : max(1, (BAND / g->pitch - g->last_h + g->first_h) / g->step_h);
+    g->band = small || image <= BAND ? g->lines : max(1, (BAND / g->pitch - g->last_h + g->first_h) / g->step_h);
     g->bands = ceil_div(g->lines, g->band);
     g->band = ceil_div(g->lines, g->bands);
     g->window_lines = (g->band - 1) * g->step_h + g->last_h - g->first_h + 1;
     g->images_at_once = g->depthwise ? 1 : small ? 64 : g->bands > 1 ? 1 : max(1, BAND / image);
     g->images_at_once = max(1, min(g->images_at_once, ceil_div(g->images, 2 * workers)));
+    /* Parts for moments do not depend on threads; tasks are whole ones. */
+    g->images_of_part = g->depthwise || g->bands > 1 ? 1 : 1 + (PART - 1) / (g->lines * g->pixels);
+    if (g->moments) g->images_at_once = ceil_div(g->images_at_once, g->images_of_part) * g->images_of_part;
     g->scratch_size = small || g->depthwise ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
                             : g->bordered ? g->images_at_once * g->window_lines * g->pitch + 64 : 0;
     size_t list = (size_t)ceil_div(g->count * sizeof(nn_stretch), 64) * 64;
     size_t bytes = list + (size_t)(workers * g->scratch_size) * sizeof(float);
+    int64_t tasks = ceil_div(g->images, g->images_at_once) * g->bands;
     if (!(g->stretches = nn_alloc(bytes))) return NN_NOMEM;
+    if (nn_moments_start(g->moments, ceil_div(g->images, g->images_of_part) * g->bands) != NN_OK) {
+        nn_free(g->stretches, bytes);
+        return NN_NOMEM;
+    }
     g->scratch = (float *)((char *)g->stretches + list);
     for (int64_t t = 0; t < g->count; t++) {
         const nn_place *p = &g->places[t];
         g->stretches[t] = (nn_stretch){(p->h - g->first_h) * g->pitch + (p->w - g->first_w) * g->c + p->c, p->row,
                                        p->k};
     }
-    int64_t tasks = ceil_div(g->images, g->images_at_once) * (small ? 1 : g->bands);
     nn_for(tasks, work, g->depthwise ? depthwise_task : small ? pixels_task : band_task, g);
     nn_free(g->stretches, bytes);
+    nn_moments_finish(g->moments);
     return NN_OK;
 }
 

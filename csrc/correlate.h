@@ -9,6 +9,7 @@
 #define PIXELS 512   /* depth of a block of the weights' gradient */
 #define SMALL_MAP 16 /* pixels up to which rows are images ... */
 #define SMALL_BATCH 8 /* ... from so many images on */
+#define PART 64      /* pixels of a part of the moments, at least */
 #define FLOPS_PER_NS 80.0
 
 static inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -32,12 +33,14 @@ typedef struct {
     int depthwise, acc, wide;
     nn_unary_fn *f;
     const float *attr;
+    nn_moments *moments; /* of y, or NULL */
     nn_place *places;
     int64_t count;
     /* made by correlate */
     int64_t first_h, first_w, last_h, last_w; /* of all places */
     int bordered;
     int64_t band, bands, images_at_once;      /* lines of a band; bands of an image; images of a task */
+    int64_t images_of_part;                   /* of moments */
     int64_t pitch, window_lines;              /* floats of a line, and lines, of what is read for a band */
     nn_stretch *stretches;                    /* with `pitch` */
     float *scratch;                           /* of each worker: bordered copies */

@@ -50,7 +50,8 @@ enum nn_flag {
     NN_DECOUPLED = 16, /* adam: weight decay acts on the weight, not on the gradient (AdamW) */
     NN_MAXIMIZE = 32,  /* optimizers: climb instead */
     NN_RELU = 64,      /* group_norm: ReLU behind it */
-    NN_FIXED = 128,    /* group_norm: mean and variance were given */
+    NN_FIXED = 128,    /* group_norm: mean and variance are given, and no functions of x */
+    NN_MOMENTS = 512,  /* group_norm: x's own are given */
     NN_EXACT = 256,    /* copy, i64 to f32: NN_BADINDEX for what float32 does not hold exactly */
 };
 

@@ -11,6 +11,7 @@
  */
 #include <string.h>
 #include "kernels/kernels.h"
+#include "moments.h"
 #include "par.h"
 
 /* Nanoseconds for an element and a pass, one thread (Cascade Lake, from memory). */
@@ -28,7 +29,7 @@ typedef struct {
     float *stats;               /* mean, rest, var: `apart` floats from one to the next */
     int64_t apart;
     double eps;
-    int relu, fixed, mask;
+    int relu, given, fixed, mask; /* given: mean and variance are there; fixed: and no functions of x */
     float *part, *columns;
     double *t;
 } image;
@@ -74,7 +75,7 @@ static void moments_task(void *arg, int64_t k, int worker)
     const image *a = arg;
     int64_t rows, w, at = piece(a, k, &rows, &w);
     (void)worker;
-    nn_k->norm_moments(a->part + 3 * k * a->cw, a->cw, a->x + at, rows, w, a->w);
+    nn_k->norm_moments(a->part + 3 * k * a->cw, a->cw, a->x + at, rows, w, a->w, 1);
 }
 
 /* The second pass starts at the end, with what the first one has left in cache. */
@@ -113,18 +114,21 @@ static void columns(image *a)
                        a->eps, a->c, a->g, a->w);
 }
 
+static void take_moments(image *a)
+{
+    for_pieces(a, moments_task);
+    for (int64_t k = 0; k < a->pieces; k++) {
+        int64_t rows, w;
+        piece(a, k, &rows, &w);
+        for (int64_t j = 0; j < w; j += a->c)
+            nn_k->norm_join(a->t, a->part + 3 * k * a->cw + j, a->cw, rows, a->c, k == 0 && j == 0);
+    }
+    nn_k->norm_statistics(a->stats, a->stats + a->apart, a->stats + 2 * a->apart, a->t, a->s, a->c, a->g);
+}
+
 static void normalise(image *a)
 {
-    if (!a->fixed) {
-        for_pieces(a, moments_task);
-        for (int64_t k = 0; k < a->pieces; k++) {
-            int64_t rows, w;
-            piece(a, k, &rows, &w);
-            for (int64_t j = 0; j < w; j += a->c)
-                nn_k->norm_join(a->t, a->part + 3 * k * a->cw + j, a->cw, rows, a->c, k == 0 && j == 0);
-        }
-        nn_k->norm_statistics(a->stats, a->stats + a->apart, a->stats + 2 * a->apart, a->t, a->s, a->c, a->g);
-    }
+    if (!a->given) take_moments(a);
     columns(a);
     for_pieces(a, apply_task);
 }
@@ -186,17 +190,26 @@ int nn_op_group_norm(const nn_call *c)
     const nn_view *x = &c->v[2], *stats = &c->v[1];
     image a = {.y = (float *)c->v[0].p, .stats = (float *)stats->p, .x = (const float *)x->p, .weight = operand(c, 3),
                .bias = operand(c, 4), .residual = operand(c, 5), .eps = c->a.f[0], .relu = (c->flags & NN_RELU) != 0,
-               .fixed = (c->flags & NN_FIXED) != 0, .g = stats->n[2]};
+               .given = (c->flags & (NN_FIXED | NN_MOMENTS)) != 0, .g = stats->n[2]};
     int64_t b = x->n[0], g = a.g;
+    size_t bytes = (size_t)g * sizeof(float);
     a.apart = b * g;
-    if (a.fixed) {
-        memcpy(a.stats, operand(c, 6), (size_t)g * sizeof(float));
-        memset(a.stats + g, 0, (size_t)g * sizeof(float));
-        memcpy(a.stats + 2 * g, operand(c, 7), (size_t)g * sizeof(float));
+    if (c->flags & NN_MOMENTS) memcpy(a.stats, operand(c, 6), 3 * bytes);
+    else if (c->flags & NN_FIXED) {
+        memcpy(a.stats, operand(c, 6), bytes);
+        memset(a.stats + g, 0, bytes);
+        memcpy(a.stats + 2 * g, operand(c, 7), bytes);
     }
     if (nn_count(x) == 0) return NN_OK;
     cut(&a, x->n[1], x->n[2]);
     return for_images(&a, b, normalise);
+}
+
+int nn_moments_of(float *stats, const float *x, int64_t s, int64_t c)
+{
+    image a = {.x = x, .stats = stats, .g = c, .apart = c};
+    cut(&a, s, c);
+    return for_images(&a, 1, take_moments);
 }
 
 int nn_op_group_norm_grad(const nn_call *c)

@@ -82,14 +82,14 @@ static tiling cut(const nn_conv *g, int64_t most)
 
 typedef struct {
     int64_t image, i, j, images, down, across; /* its first tile, and its size */
-    int64_t tiles;
+    int64_t tiles, number;
 } box;
 
 static box box_at(const tiling *t, int64_t number)
 {
     int64_t across = ceil_div(t->across, t->box_across), down = ceil_div(t->down, t->box_down);
     box x = {.j = number % across * t->box_across, .i = number / across % down * t->box_down,
-             .image = number / across / down * t->box_images};
+             .image = number / across / down * t->box_images, .number = number};
     x.images = min(t->box_images, t->images - x.image);
     x.down = min(t->box_down, t->down - x.i);
     x.across = min(t->box_across, t->across - x.j);
@@ -113,6 +113,7 @@ typedef struct {
     int flipped, acc;
     nn_unary_fn *f;
     const float *attr;
+    nn_moments *moments;  /* of y, or NULL */
     tiling t;
     int64_t cc, oc;       /* channels c and columns o at a time */
     layout v, m;          /* m: of the products; for dw, of d = A dy A^T */
@@ -186,6 +187,9 @@ static void box_out(const wino *s, const float *m, const box *x, int64_t o0, int
                 else for (int64_t k = 0; k < columns; k++) s->f(y + k * g->o, y + k * g->o, s->attr, width);
             }
         }
+    if (!s->moments) return;
+    int64_t p = 4 * x->i, rows = x->images * min(4 * x->down, g->p - p); /* several images are whole ones */
+    nn_moments_add(s->moments, x->number, s->y + (x->image * g->p + p) * row + q * g->o, rows, row, columns, o0, width);
 }
 
 /* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes 9 c whole(o) floats */
@@ -264,10 +268,11 @@ static int run_boxes(wino *s)
     double transforms = 10.0 * g->c * g->o, work = work_of(s, tiles_of(g));
     size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->u = nn_alloc(u_bytes), s->scratch = nn_alloc(bytes);
-    int status = s->u && s->scratch ? NN_OK : NN_NOMEM;
+    int status = s->u && s->scratch ? nn_moments_start(s->moments, s->t.boxes) : NN_NOMEM;
     if (status == NN_OK) {
         nn_for(panels, transforms, weights_task, s);
         nn_for(s->t.boxes, work, box_task, s);
+        nn_moments_finish(s->moments);
     }
     nn_free(s->u, u_bytes);
     nn_free(s->scratch, bytes);
@@ -309,20 +314,22 @@ static int run_panels(wino *s)
     double transforms = 5.0 * s->t.tiles * g->c, work = work_of(s, s->t.tiles);
     size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
     s->all_v = nn_alloc(v_bytes), s->scratch = nn_alloc(bytes);
-    int status = s->all_v && s->scratch ? NN_OK : NN_NOMEM;
+    int status = s->all_v && s->scratch ? nn_moments_start(s->moments, s->t.boxes) : NN_NOMEM;
     for (s->number = 0; status == NN_OK && s->number < s->t.boxes; s->number++) {
         nn_for(ceil_div(g->c, 16), transforms, in_task, s);
         nn_for(ceil_div(g->o, s->oc), work, panel_task, s);
     }
+    if (status == NN_OK) nn_moments_finish(s->moments);
     nn_free(s->all_v, v_bytes);
     nn_free(s->scratch, bytes);
     return status;
 }
 
 int nn_winograd(float *y, const float *x, const float *w, const float *bias, const nn_conv *g, int flipped, int acc,
-                nn_unary_fn *f, const float *attr)
+                nn_unary_fn *f, const float *attr, nn_moments *moments)
 {
-    wino s = {.g = *g, .y = y, .x = x, .w = w, .bias = bias, .flipped = flipped, .acc = acc, .f = f, .attr = attr};
+    wino s = {.g = *g, .y = y, .x = x, .w = w, .bias = bias, .flipped = flipped, .acc = acc, .f = f, .attr = attr,
+              .moments = moments};
     return tiles_of(g) <= FEW_TILES ? run_panels(&s) : run_boxes(&s);
 }
 

@@ -19,7 +19,7 @@ cdef int conv_operand(nn_call *c, Array x) except -1:
 
 
 cdef inline int window_at(const nn_call *c) noexcept:
-    return 0 if c.op == NN_OP_conv_dw else 2
+    return 0 if c.op == NN_OP_conv_dw else 3 if c.op == NN_OP_conv_moments else 2
 
 
 cdef int run_conv(nn_call *c, tuple geometry, const nn_view *x, const nn_view *y, const nn_view *w) except -1:
@@ -59,16 +59,19 @@ cdef Array image_like(Array x, tuple shape):
     return allocate(&v)
 
 
-def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-1, float a0=0):
-    """y = f(convolution of x and w + b), of `shape`; f from UNARY, or -1."""
+def conv(Array x, Array w, Array b or None, tuple geometry, tuple shape, int f=-1, float a0=0, bint moments=False):
+    """y = f(convolution of x and w + b), of `shape`; f from UNARY, or -1. moments: y keeps those of its channels."""
     cdef nn_call c
     cdef Array y = image_like(x, shape)
-    begin(&c, NN_OP_conv, 1)
+    begin(&c, NN_OP_conv_moments if moments else NN_OP_conv, 1 + moments)
     conv_operand(&c, y)
+    if moments:
+        y.moments = allocate2(3, c.v[0].n[3])
+        operand(&c, y.moments)
     conv_operand(&c, x)
     conv_operand(&c, w)
     bias_operand(&c, b, c.v[0].n[3], f, a0)
-    run_conv(&c, geometry, &c.v[1], &c.v[0], &c.v[2])
+    run_conv(&c, geometry, &c.v[1 + moments], &c.v[0], &c.v[2 + moments])
     return y
 
 

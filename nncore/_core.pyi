@@ -142,7 +142,8 @@ def gemm(
     a: Array, b: Array, ta: bool = False, tb: bool = False, out: Array | None = None, accumulate: bool = False
 ) -> Array: ...
 def conv(
-    x: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...], f: int = -1, a0: float = 0.0
+    x: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...], f: int = -1,
+    a0: float = 0.0, moments: bool = False
 ) -> Array: ...
 def conv_dx(
     dy: Array, w: Array, b: Array | None, geometry: tuple[int, ...], shape: tuple[int, ...],

@@ -725,7 +725,8 @@ cdef tuple describe(const nn_call *c):
     for k in range(c.nv):
         bytes += nn_count(&c.v[k]) * <int64_t>nn_dtype_size[c.v[k].dtype]
     if NN_OP_conv <= c.op <= NN_OP_conv_dw:   # of the direct method: a window for each of y's values
-        y, w = (2, 0) if c.op == NN_OP_conv_dw else (0 if c.op == NN_OP_conv else 1, 2)
+        y = 2 if c.op == NN_OP_conv_dw else 1 if c.op == NN_OP_conv_dx else 0
+        w = window_at(c)
         flops = 2 * nn_count(&c.v[y]) * c.v[w].n[0] * c.v[w].n[1] * c.v[w].n[2]
     if c.op == NN_OP_gemm:
         flops = 2 * nn_count(&c.v[0]) * c.v[1].n[c.v[1].nd - (2 if c.flags & NN_TA else 1)]

@@ -19,7 +19,7 @@ cdef extern from "nn.h" nogil:
         uint32_t flags
         nn_view v[8]
         nn_attributes a
-    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED, NN_EXACT
+    enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED, NN_MOMENTS, NN_EXACT
     enum: NN_OK, NN_NOMEM, NN_BADINDEX, NN_BADRANGE
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
     enum: NN_WINDOW, NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS, NN_REFLECT
@@ -30,7 +30,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_reduce, NN_OP_var, NN_OP_argmax, NN_OP_norm
     enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_flat_index, NN_OP_gather_rows
     enum: NN_OP_augment, NN_OP_mix
-    enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_dx, NN_OP_conv_dw
+    enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_moments, NN_OP_conv_dx, NN_OP_conv_dw
     enum: NN_OP_max_pool, NN_OP_max_pool_grad, NN_OP_resample, NN_OP_resample_grad
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad

@@ -13,11 +13,12 @@ enum { NORM_M, NORM_A, NORM_B, NORM_P, NORM_Q };
 #define NORM_SUM8(f) (((f(0) + f(1)) + (f(2) + f(3))) + ((f(4) + f(5)) + (f(6) + f(7))))
 
 /* part[3,ldp] = k, sum of x - k, sum of (x - k)^2 of the columns of x[rows,w]. k is near their mean: the mean of the
- * first 8 rows, so that the squares lose no more than n / 8 eps even where these rows are unlike all others. */
-static void norm_moments(float *part, int64_t ldp, const float *x, int64_t rows, int64_t w, int64_t ld)
+ * first 8 rows, so that the squares lose no more than n / 8 eps even where these rows are unlike all others. Not
+ * first: the rows are added to those that are there. */
+static void norm_moments(float *part, int64_t ldp, const float *x, int64_t rows, int64_t w, int64_t ld, int first)
 {
     float *s1 = part + ldp, *s2 = part + 2 * ldp;
-    for (int64_t j = 0; j < w; j += VL) {
+    for (int64_t j = 0; j < w && first; j += VL) {
         vf k = vload(x + j);
 #define NORM_ROW(i) vload(x + (i) * ld + j)
         if (rows >= 8) k = NORM_SUM8(NORM_ROW) * vset(0.125f);

@@ -22,7 +22,7 @@ class Halved(nn.Module):
 
 class BasicBlock(nn.Module):
     """y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), 3 x 3 convolutions; addition and ReLU are part of bn2's
-    pass."""
+    pass, and the statistics of the convolutions'."""
 
     def __init__(self, inputs, outputs, stride, projection):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
@@ -36,7 +36,8 @@ class BasicBlock(nn.Module):
             self.shortcut = Halved(stride, outputs - inputs)
 
     def forward(self, x):
-        y = self.conv2(self.bn1(self.conv1(x)))
+        y = self.bn1(self.conv1(x, moments=self.bn1.own_statistics))
+        y = self.conv2(y, moments=self.bn2.own_statistics)
         return self.bn2(y, x if self.shortcut is None else self.shortcut(x))
 
 

@@ -8,6 +8,8 @@ __all__ = ["Sequential", "Residual", "ModuleList"]
 
 
 FUSING = {Linear}  # layers that apply the activation behind them: layer.with_activation(x, activation)
+MEASURING = set()  # layers that take moments of what they give: layer.forward(x, moments=True) ...
+MEASURED = set()   # ... and those that want them where layer.own_statistics
 
 
 class ModuleList(Module):
@@ -39,7 +41,8 @@ class Sequential(ModuleList):
     """Modules one after another: y = last(... second(first(x))).
 
     Sequential(a, b, c), or Sequential(OrderedDict(name=a, ...)). A Linear, convolution or batch norm with an activation
-    behind it runs as one op with the activation fused; the numbers are the same.
+    behind it runs as one op with the activation fused; the numbers are the same. A convolution in front of a batch norm
+    takes mean and variance while its result is in cache; they agree with the batch norm's own to rounding.
     """
 
     def __init__(self, *modules):
@@ -63,19 +66,23 @@ class Sequential(ModuleList):
         self.__dict__.pop("_layers", None)
         super().__delattr__(name)
 
-    def _pairs(self):
-        """The layers in order, each with the activation behind it that it can fuse, or None."""
-        layers, pairs = list(self.children()), []
+    def _plan(self):
+        """The layers in order, each with the activation behind it that it can fuse, or None, and with the batch norm
+        behind it that wants its moments, or None."""
+        layers, plan = list(self.children()), []
         while layers:
             layer, *layers = layers
             fuses = type(layer) in FUSING and layers and isinstance(layers[0], Activation) and layers[0].fused
-            pairs.append((layer, layers.pop(0) if fuses else None))
-        self.__dict__["_layers"] = pairs
-        return pairs
+            measures = type(layer) in MEASURING and layers and type(layers[0]) in MEASURED
+            plan.append((layer, layers.pop(0) if fuses else None, layers[0] if measures else None))
+        self.__dict__["_layers"] = plan
+        return plan
 
     def forward(self, x):
-        for layer, activation in self.__dict__.get("_layers") or self._pairs():
-            if activation is None:
+        for layer, activation, norm in self.__dict__.get("_layers") or self._plan():
+            if norm is not None and norm.own_statistics and "forward" not in layer.__dict__:
+                x = layer.forward(x, moments=True)
+            elif activation is None:
                 x = layer.forward(x)
             elif layer.activation is None and "forward" not in layer.__dict__ and "forward" not in activation.__dict__:
                 x = layer.with_activation(x, activation.fused)

@@ -5,7 +5,7 @@ from .. import init, ops
 from ..ops.conv import pair, sides
 from ..ops.elementwise import activation_code
 from ..tensor import Parameter, zeros
-from .containers import FUSING
+from .containers import FUSING, MEASURING
 from .module import Module
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
@@ -70,7 +70,8 @@ class Conv2d(_Convolution):
     bottom), (left, right)), "valid" or "same". groups: the channels fall into so many groups that do not mix;
     in_channels of them is a depthwise convolution. padding_mode: what lies around the image: "zeros", "reflect",
     "replicate" or "circular". activation: the name of an elementwise function applied to y, fused. weight: [r, s,
-    in_channels / groups, out_channels].
+    in_channels / groups, out_channels]. layer(x, moments=True) takes mean and variance of y's channels for the batch
+    norm behind it, which Sequential asks for by itself.
     Raises ValueError where x does not have in_channels channels or the window does not fit.
     """
 
@@ -91,7 +92,10 @@ class Conv2d(_Convolution):
         return sides(type(self).__name__, self.padding, self.dims, ones + tuple(sizes), ones + self.kernel_size,
                      ones + self.stride, ones + self.dilation)[2 - self.dims:]
 
-    def with_activation(self, x, activation):
+    def forward(self, x, moments=False):
+        return self.with_activation(x, self.activation, moments)
+
+    def with_activation(self, x, activation, moments=False):
         """forward with this activation instead of the layer's own."""
         padding, setting = self.padding, (lambda v: v) if self.dims == 2 else (lambda v: v[0])
         if self.padding_mode != "zeros" and x.ndim == self.dims + 2:
@@ -99,7 +103,7 @@ class Conv2d(_Convolution):
             padding = 0
         function = ops.conv2d if self.dims == 2 else ops.conv1d
         return function(x, self.weight, self.bias, setting(self.stride), padding, setting(self.dilation), self.groups,
-                        activation)
+                        activation, moments)
 
 
 class Conv1d(Conv2d):
@@ -142,3 +146,4 @@ class ConvTranspose1d(ConvTranspose2d):
 
 
 FUSING |= {Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d}
+MEASURING |= {Conv1d, Conv2d}

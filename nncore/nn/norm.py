@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.elementwise import activation_code
 from ..tensor import Parameter, ones, tensor, zeros
-from .containers import FUSING, Sequential
+from .containers import FUSING, MEASURED, Sequential
 from .module import Module
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d", "GroupNorm", "LayerNorm", "RMSNorm",
@@ -62,6 +62,11 @@ class _BatchNorm(_RunningNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats)
         self.activation = activation
 
+    @property
+    def own_statistics(self):
+        """Whether x is normalised by its own mean and variance, and not by the running ones."""
+        return self.training or not self.track_running_stats
+
     def forward(self, x, residual=None):
         return self.with_activation(x, self.activation, residual)
 
@@ -93,6 +98,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 FUSING |= {BatchNorm1d, BatchNorm2d}
+MEASURED |= {BatchNorm1d, BatchNorm2d}
 
 
 class _InstanceNorm(_RunningNorm):

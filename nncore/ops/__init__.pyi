@@ -108,11 +108,11 @@ _Sides = _Two | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid
 def conv1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: int = 1,
     padding: int | tuple[int, int] | Literal["same", "valid"] = 0, dilation: int = 1, groups: int = 1,
-    activation: _Activation = None
+    activation: _Activation = None, moments: bool = False
 ) -> Tensor: ...
 def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: _Two = 1, padding: _Sides = 0,
-    dilation: _Two = 1, groups: int = 1, activation: _Activation = None
+    dilation: _Two = 1, groups: int = 1, activation: _Activation = None, moments: bool = False
 ) -> Tensor: ...
 def conv_transpose1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: int = 1, padding: int = 0,

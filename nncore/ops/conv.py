@@ -10,26 +10,27 @@ from .elementwise import activation_code
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 
-def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
+def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None, moments=False):
     """y[b,q,o] = f(sum over s, c of x[b, q*stride + s*dilation - padding, c] * weight[s,c,o] + bias[o]).
 
     As conv2d, with one number for each setting.
     """
-    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, activation)
+    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, activation, moments)
 
 
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None, moments=False):
     """y[b,p,q,o] = f(sum over r, s, c of x[b, p*stride + r*dilation - padding, q*..., c] * weight[r,s,c,o] + bias[o]).
 
     x: [b,h,w,c]; weight: [r,s,c/groups,o]; bias: [o] or None. stride, dilation: a number, or one for h and one for w.
     padding: zeros around the image: a number, (h, w), ((top, bottom), (left, right)), "valid" (none) or "same" (p and q
     are h and w divided by the stride, rounded up; an odd zero goes below or right). groups: output channels of a group
     see the input channels of that group alone. activation: None or the name of an elementwise function, applied while y
-    is in cache.
+    is in cache. moments: mean and variance of y's channels are taken then too, for the batch_norm that follows, which
+    finds them with y and reads y once less.
     Returns [b,p,q,o] with p = (h + top + bottom - dilation * (r - 1) - 1) // stride + 1.
     ValueError where shapes do not fit, or the window is larger than the padded image.
     """
-    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, activation)
+    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, activation, moments)
 
 
 def conv_transpose1d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1,
@@ -108,7 +109,7 @@ def _arrays(x, weight, bias):
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
-def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activation):
+def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activation, moments):
     x, weight, bias = _arrays(x, weight, bias)
     w, b = weight.array, None if bias is None else bias.array
     _check(name, dims, x.array, w, b, groups)
@@ -123,8 +124,8 @@ def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activa
         shape.append((n + zeros - d * (k - 1) - 1) // s + 1)
     geometry = (*stride, *dilation, top, left, groups)
     shape = (x.shape[0], *shape[2 - dims:], w.shape[-1])
-    return _recorded(lambda *f: _core.conv(x.array, w, b, geometry, shape, *f), _conv_grad, _active_conv_grad,
-                     (x, weight, bias), (x.array, w, geometry), activation)
+    return _recorded(lambda f=-1, a=0: _core.conv(x.array, w, b, geometry, shape, f, a, moments), _conv_grad,
+                     _active_conv_grad, (x, weight, bias), (x.array, w, geometry), activation)
 
 
 def _recorded(compute, grad, active_grad, inputs, saved, activation):
