@@ -10,8 +10,8 @@
  *   jr  panels of nr columns
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
- * a is packed for every task, unless c is narrow or k short: then it is used too few times, or lies close together as
- * it is, and is read in place by broadcast. b is read in place for few rows, and where it is small and its rows do not
+ * a is read in place by broadcast; stored transposed, or with rows that share cache sets, it is packed for every task,
+ * unless c is narrow: then it is used too few times. b is read in place for few rows, and where it is small and its rows do not
  * fall into the same few cache sets; where all rows are one task, each panel is packed just before it is used, while it
  * stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of threads. Where c
  * has too few blocks to share but k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the
@@ -25,7 +25,7 @@
 #define MC (16 * nn_k->mr) /* rows of a task: about 128 */
 #define NB(g) (256 / (g)->nr * (g)->nr) /* columns of a task where rows alone are too few tasks for the threads */
 #define PACKING_COLUMNS 96 /* a is packed for so many columns ... */
-#define SHALLOW 256      /* ... and where it is deeper than this, or its rows would share cache sets */
+#define ALIASING_ROW 1024 /* ... if it is stored transposed, or its rows lie a multiple of 4 KB apart and share cache sets */
 #define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
@@ -146,7 +146,7 @@ static int run(gemm *g)
     int64_t depth_blocks = 4 * g->k < 5 * nn_k->kc ? 1 : (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc);
     int64_t kc = depth_blocks == 1 ? g->k : ceil_div(g->k, depth_blocks), row_tasks = ceil_div(g->m, MC);
     int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS), pack_a;
-    pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->k > SHALLOW || g->rs % 256 == 0);
+    pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->rs % ALIASING_ROW == 0);
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
     g->wide = !pack_a && nn_wide(g->m, g->n);
