@@ -10,12 +10,12 @@
  *   jr  panels of nr columns
  *   ir  tiles of mr rows (kernels/gemm.h)
  *
- * a is read in place by broadcast; stored transposed, or with rows that share cache sets, it is packed for every task,
- * unless c is narrow: then it is used too few times. b is read in place for few rows, and where it is small and its rows do not
- * fall into the same few cache sets; where all rows are one task, each panel is packed just before it is used, while it
- * stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of threads. Where c
- * has too few blocks to share but k is long (a weight gradient over many rows), k is cut every SPLIT_DEPTH and the
- * partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned).
+ * a is read in place, by broadcast; one that is stored transposed, or whose rows share cache sets, is packed for every
+ * task, unless c is narrow: then it is used too few times. b is read in place for few rows, and where it is small and
+ * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed just before it
+ * is used, while it stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of
+ * threads. Where c has too few blocks to share but k is long (a weight gradient over many rows), k is cut every
+ * SPLIT_DEPTH and the partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned).
  */
 #include <string.h>
 #include "gemm.h"
@@ -24,8 +24,8 @@
 #define NC 2112          /* columns of a packed block, at most: kc * NC floats = 4 MB with AVX-512, 2 MB without */
 #define MC (16 * nn_k->mr) /* rows of a task: about 128 */
 #define NB(g) (256 / (g)->nr * (g)->nr) /* columns of a task where rows alone are too few tasks for the threads */
-#define PACKING_COLUMNS 96 /* a is packed for so many columns ... */
-#define ALIASING_ROW 1024 /* ... if it is stored transposed, or its rows lie a multiple of 4 KB apart and share cache sets */
+#define PACKING_COLUMNS 96 /* a is packed for so many columns, if it is stored transposed ... */
+#define ALIASING_ROW 1024 /* ... or its rows lie a multiple of 4 KB apart, and so in the same cache sets */
 #define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
