@@ -388,6 +388,23 @@ cdef class Node:
             take_back(p, accumulate)
             raise
 
+    @cython.boundscheck(True)
+    def give_slice(self, Py_ssize_t i, Array g, dim, int64_t start, int64_t step):
+        """give(i, zeros with g at start + j * step of an axis), added in that place: slices one after another of one
+        tensor cost as much as their elements, and not each as much as the tensor."""
+        cdef object p = self.parents[i]
+        cdef bint accumulate = False
+        if p is None:
+            return
+        cdef Array to = target(p, self.queue, &accumulate)
+        try:
+            if not accumulate:
+                fill(to, 0)
+            unslice(to, g, dim, start, step, accumulate)
+        except:
+            take_back(p, accumulate)
+            raise
+
 
 cdef inline const nn_view *parent_shape(object p):
     if type(p) is Node:

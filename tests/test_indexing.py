@@ -98,6 +98,19 @@ def test_keys_that_are_refused(key, error):
     assert str(e.value)
 
 
+def test_the_gradients_of_slices_are_added_in_place():
+    x = nncore.ones(3, 50, 4, requires_grad=True)
+    h = x * 2
+    y = sum(((t + 1) * h[:, t] for t in range(50)), start=h[:, 10:40:2].sum())
+    with nncore.profile() as p:
+        y.sum().backward()
+    assert [c.op for c in p.calls].count("fill") <= 2  # h's gradient once, and backward's own 1
+    whole = [c for c in p.calls if c.outputs and np.prod(c.shapes[0]) == h.size and c.op in ("add_to", "binary")]
+    assert len(whole) == 1  # times 2
+    expected = 2 * np.arange(1.0, 51) + 2 * 12 * np.isin(np.arange(50), np.arange(10, 40, 2))
+    np.testing.assert_array_equal(x.grad.numpy(), np.broadcast_to(expected[:, None].astype("f4"), (3, 50, 4)))
+
+
 def test_assignment():
     x = nncore.zeros(2, 3)
     x[0] = [1.0, 2.0, 3.0]

@@ -36,9 +36,10 @@ class BasicBlock(nn.Module):
             self.shortcut = Halved(stride, outputs - inputs)
 
     def forward(self, x):
+        skip = x if self.shortcut is None else self.shortcut(x)  # its gradient comes last, into what conv1 has left
         y = self.bn1(self.conv1(x, moments=self.bn1.own_statistics))
         y = self.conv2(y, moments=self.bn2.own_statistics)
-        return self.bn2(y, x if self.shortcut is None else self.shortcut(x))
+        return self.bn2(y, skip)
 
 
 class ResNet(nn.Module):

@@ -60,14 +60,11 @@ def slice_axis(x, dim, start, step, count):
     """y[..., j, ...] = x[..., start + j*step, ...], j < count, along one axis."""
     x = as_tensor(x)
     y = _core.slice_axis(x.array, dim, start, step, count)
-    return record(y, _slice_grad, (x,), (x.array.shape, dim, start, step))
+    return record(y, _slice_grad, (x,), (dim, start, step))
 
 
 def _slice_grad(node, dy):
-    shape, dim, start, step = node.saved
-    dx = _core.zeros(shape)
-    _core.unslice(dx, dy, dim, start, step)
-    node.give(0, dx, True)
+    node.give_slice(0, dy, *node.saved)
 
 
 @numpy_names
