@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..overhead import STATEMENTS
 from ..timed import RATE, Timed, labels, net_data, net_weights, normal
 from .jax_images import KINDS as IMAGES
+from .jax_training import GENERATORS, adam_update, cross_entropy, masked
 
 
 def set_threads(n):
@@ -64,10 +65,6 @@ def activation_grad(name, n):
     return jitted(lambda dy, x: jax.vjp(ACTIVATIONS[name], x)[1](dy)[0], array(2, n), array(1, n))
 
 
-def cross_entropy(x, t):
-    return -jnp.take_along_axis(jax.nn.log_softmax(x), t[:, None], 1).mean()
-
-
 def rows(name, b, c):
     x, t = array(1, b, c), jnp.asarray(labels(2, b, c))
     if name.startswith("cross"):
@@ -84,23 +81,11 @@ def binary(name, x, y):
     return jitted({"add": jnp.add, "mul": jnp.multiply}[name], array(1, *x), array(2, *y))
 
 
-def masked(key, x, p):
-    return jnp.where(jax.random.bernoulli(key, 1 - p, x.shape), x / (1 - p), 0)
-
-
-GENERATORS = ("threefry2x32", "rbg")  # rbg is the faster one, and not the default
-
-
 def dropout(n, p):
     x, ways = array(1, n), {}
     for kind in GENERATORS:
         ways[kind] = jitted(lambda key, x: masked(key, x, p), jax.random.key(1, impl=kind), x)["jit"]
     return ways
-
-
-def adam_update(w, m, v, g, t, lr=RATE):
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    return w - lr * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
 
 
 def adam(n):
