@@ -109,12 +109,13 @@ static _Atomic int algorithm = NN_CONV_AUTO;
 void nn_conv_algorithm_set(int a) { algorithm = a; }
 int nn_conv_algorithm_get(void) { return algorithm; }
 
-/* Winograd's, for 3 x 3 windows of stride 1: 36 multiplications instead of 144 for 4 x 4 pixels. With few channels its
- * transforms cost what the products save, and small maps waste most of a tile. */
+/* Winograd's: for windows of 3 x 3 36 multiplications instead of 144 for 4 x 4 pixels, of 5 x 5 36 instead of 100 for
+ * 2 x 2. With few channels its transforms cost what the products save, and small maps waste most of a tile. */
 static int winograd(const nn_conv *g)
 {
-    if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 || g->dilation_w != 1 ||
-        g->groups != 1 || g->top > 2 || g->left > 2 || g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
+    if ((g->r != 3 && g->r != 5) || g->s != g->r || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
+        g->dilation_w != 1 || g->groups != 1 || g->top >= g->r || g->left >= g->s ||
+        g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
         return 0;
     return algorithm == NN_CONV_WINOGRAD ||
            (algorithm == NN_CONV_AUTO && min(g->c, g->o) >= WINOGRAD_CHANNELS && min(g->p, g->q) >= WINOGRAD_MAP);
@@ -160,7 +161,7 @@ int nn_op_conv_dx(const nn_call *call)
         /* a convolution of dy: what is left of the window's reach beyond the padding is its padding */
         nn_conv turned = g;
         turned.h = g.p, turned.w = g.q, turned.c = g.o, turned.p = g.h, turned.q = g.w, turned.o = g.c;
-        turned.top = 2 - g.top, turned.left = 2 - g.left;
+        turned.top = g.r - 1 - g.top, turned.left = g.s - 1 - g.left;
         status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL,
                              NULL);
     } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
