@@ -1,11 +1,13 @@
-/* Convolution with a 3 x 3 window by Winograd's minimal filtering, F(4x4, 3x3): stride 1, dilation 1, one group, no
- * size 0.
+/* Convolution with a window of 3 x 3 or 5 x 5 by Winograd's minimal filtering, F(4x4, 3x3) and F(2x2, 5x5): stride 1,
+ * dilation 1, one group, no size 0.
  *
  *   y = A^T [(G w G^T) . (B^T x B)] A        dw = G^T [(B^T x B) . (A dy A^T)] G
  *
- * (Winograd 1980; Lavin and Gray 2016.) A tile of 4 x 4 pixels takes 36 multiplications for each pair of channels
- * instead of 144. The points are 0, +-3/4, +-3/2 and infinity: against Lavin and Gray's +-1, +-2 they cost nothing
- * and halve the error, to about twice that of a direct sum in float32. F(2x2) saves too little to be kept beside it.
+ * (Winograd 1980; Lavin and Gray 2016.) A tile takes 36 multiplications for each pair of channels: 4 x 4 pixels instead
+ * of 144, or, with the larger window, 2 x 2 instead of 100. Both have 6 x 6 points and so the same B, products and
+ * plan; G, A and the distance of tiles differ. The points are 0, +-3/4, +-3/2 and infinity: against Lavin and Gray's
+ * +-1, +-2 they cost nothing and halve the error, to two or three times that of a direct sum in float32. F(2x2, 3x3)
+ * saves too little to be kept beside them.
  *
  * Axes as in conv.h. Tiles lie [image, down, across] and are cut into boxes. All cuts depend on sizes only; partial
  * sums are added in the order of boxes and pieces. NaN or infinity in x gives NaN in the tiles that see it, up to 5
