@@ -153,12 +153,13 @@ static void patch(float *to, const float *x, int64_t h, int64_t w, int64_t c, in
 static void box_in(const wino *s, float *v, float *room, const box *x, int64_t c0)
 {
     const nn_conv *g = &s->g;
-    int64_t tile = tile_of(g), rows = seen(g, x->down), columns = seen(g, x->across);
+    int tile = tile_of(g);
+    int64_t rows = seen(g, x->down), columns = seen(g, x->across);
     for (int64_t n = 0; n < x->images; n++) {
         patch(room, s->x + (x->image + n) * g->h * g->w * g->c, g->h, g->w, g->c, c0, tile * x->i - g->top,
               tile * x->j - g->left, rows, columns);
         for (int64_t i = 0; i < x->down; i++, v += 16 * x->across)
-            nn_k->winograd_in(v, s->v.plane, room + tile * i * columns * 16, columns * 16, x->across, tile_of(g));
+            nn_k->winograd_in(v, s->v.plane, room + tile * i * columns * 16, columns * 16, x->across, tile);
     }
 }
 
@@ -166,16 +167,17 @@ static void box_in(const wino *s, float *v, float *room, const box *x, int64_t c
 static void box_dy(const wino *s, float *d, float *room, const box *x, int64_t o0)
 {
     const nn_conv *g = &s->g;
-    int64_t tile = tile_of(g), row = g->q * g->o, q = tile * x->j;
+    int tile = tile_of(g);
+    int64_t row = g->q * g->o, q = tile * x->j;
     for (int64_t n = 0; n < x->images; n++)
         for (int64_t i = 0; i < x->down; i++, d += 16 * x->across) {
             const float *image = s->dy + (x->image + n) * g->p * row;
             int64_t p = tile * (x->i + i), direct = p + tile <= g->p ? min(x->across, (g->q - q) / tile) : 0;
             int64_t rest = x->across - direct;
-            nn_k->winograd_dy(d, s->m.plane, image + p * row + q * g->o + o0, row, g->o, direct, tile_of(g));
+            nn_k->winograd_dy(d, s->m.plane, image + p * row + q * g->o + o0, row, g->o, direct, tile);
             if (!rest) continue;
             patch(room, image, g->p, g->q, g->o, o0, p, q + tile * direct, tile, tile * rest);
-            nn_k->winograd_dy(d + 16 * direct, s->m.plane, room, 16 * tile * rest, 16, rest, tile_of(g));
+            nn_k->winograd_dy(d + 16 * direct, s->m.plane, room, 16 * tile * rest, 16, rest, tile);
         }
 }
 
@@ -183,14 +185,15 @@ static void box_dy(const wino *s, float *d, float *room, const box *x, int64_t o
 static void box_out(const wino *s, const float *m, const box *x, int64_t o0, int64_t width)
 {
     const nn_conv *g = &s->g;
-    int64_t tile = tile_of(g), row = g->q * g->o, q = tile * x->j, columns = min(tile * x->across, g->q - q);
+    int tile = tile_of(g);
+    int64_t row = g->q * g->o, q = tile * x->j, columns = min(tile * x->across, g->q - q);
     for (int64_t n = 0; n < x->images; n++)
         for (int64_t i = 0; i < x->down; i++, m += 16 * x->across) {
             int64_t p = tile * (x->i + i), rows = min(tile, g->p - p);
             float *y = s->y + ((x->image + n) * g->p + p) * row + q * g->o + o0;
             for (int64_t j = 0; j < width; j += 16)
                 nn_k->winograd_out(y + j, row, g->o, m + j / 16 * s->m.block, s->m.plane, x->across, rows, columns,
-                                   width - j, s->bias ? s->bias + o0 + j : NULL, s->acc, tile_of(g));
+                                   width - j, s->bias ? s->bias + o0 + j : NULL, s->acc, tile);
             for (int64_t r = 0; s->f && r < rows; r++, y += row) {
                 if (width == g->o) s->f(y, y, s->attr, columns * width);
                 else for (int64_t k = 0; k < columns; k++) s->f(y + k * g->o, y + k * g->o, s->attr, width);
@@ -198,7 +201,7 @@ static void box_out(const wino *s, const float *m, const box *x, int64_t o0, int
         }
 }
 
-/* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes as many as the window has taps, times c whole(o) */
+/* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes c whole(o) floats for each tap */
 static void weights(const wino *s, float *u, float *room, int64_t c0, int64_t c, int64_t o0, int64_t o)
 {
     const nn_conv *g = &s->g;

@@ -115,8 +115,7 @@ cdef tuple CONV_ALGORITHMS = ("auto", "direct", "winograd")
 
 
 def set_conv_algorithm(name):
-    """How convolutions of stride 1 with windows of 3 x 3 and 5 x 5 are computed: "auto", "direct" or "winograd"; returns
-    what it was.
+    """How 3 x 3 and 5 x 5 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
 
     Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) and F(2x2, 5x5) (Winograd, 1980; Lavin and
     Gray, 2016) from 12 channels in on, for results of at least 4 x 4 or 5 x 5 pixels and 64 pixels over the batch: up

@@ -1,11 +1,11 @@
 /* Winograd's convolution and its gradients against sums in double precision. Compiled and run for each instruction set
  * by test_winograd.py, with threads and memory of its own: tasks run in any order, memory holds NaN, allocations fail.
  *
- * The bound. With inputs of variance 1, an output is a sum of k terms, of size sqrt(k): k = 9 c, or for dw all pixels.
- * Its error is that of the transforms, a few roundings of numbers some times as large, and a random walk along the sum
- * of products, at most 64 channels or 128 tiles long: sqrt(k) eps (10 + 2 sqrt(length)), eps = 2^-24. Measured: 8.7 eps
- * for 16 channels, 15 for 256; the bound is 18 and 26. Points of +-1 and +-2 do not keep it. Single errors are
- * Gaussian: 7 times the bound is far outside.
+ * The bound. With inputs of variance 1, an output is a sum of k terms, of size sqrt(k): k = 9 c or 25 c, or for dw all
+ * pixels. Its error is that of the transforms, a few roundings of numbers some times as large, and a random walk along
+ * the sum of products, at most 64 channels or 128 tiles long: sqrt(k) eps (10 + 2 sqrt(length)), eps = 2^-24. Measured:
+ * 8.7 eps for 16 channels, 15 for 256, a tenth more for 5 x 5; the bound is 18 and 26. Points of +-1 and +-2 do not
+ * keep it. Single errors are Gaussian: 7 times the bound is far outside.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -123,7 +123,8 @@ static double exact_y(const problem *a, int64_t index)
             int64_t h = p + r - g->top, w = q + s - g->left;
             if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
             for (int64_t c = 0; c < g->c; c++)
-                sum += (double)a->x[((b * g->h + h) * g->w + w) * g->c + c] * a->w[((r * g->s + s) * g->c + c) * g->o + o];
+                sum += (double)a->x[((b * g->h + h) * g->w + w) * g->c + c] *
+                       a->w[((r * g->s + s) * g->c + c) * g->o + o];
         }
     return a->bias && sum < 0.25 ? 0.25 : sum; /* the activation */
 }
@@ -207,10 +208,11 @@ static void check_shape(const shape *t, int64_t window, bool acc)
                        .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .top = t->top, .left = t->left, .groups = 1}};
     nn_conv *g = &a.g;
     if (g->p < 1 || g->q < 1) return;
-    int64_t nx = g->b * g->h * g->w * g->c, ny = g->b * g->p * g->q * g->o, taps = window * window, nw = taps * g->c * g->o;
+    int64_t nx = g->b * g->h * g->w * g->c, ny = g->b * g->p * g->q * g->o, taps = window * window;
+    int64_t nw = taps * g->c * g->o;
     float *x = numbers(nx), *w = numbers(nw), *dy = numbers(ny), *bias = numbers(g->o);
     char where[200];
-    snprintf(where, sizeof where, "%s: window %lld, %lld x %lld x %lld, %lld to %lld channels, zeros %lld %lld %lld %lld%s",
+    snprintf(where, sizeof where, "%s, %lld^2: %lld x %lld x %lld, %lld to %lld channels, zeros %lld %lld %lld %lld%s",
              t->name, (long long)window, (long long)t->b, (long long)t->h, (long long)t->w, (long long)t->c,
              (long long)t->o, (long long)t->top, (long long)t->left, (long long)t->bottom, (long long)t->right,
              acc ? ", added" : "");
