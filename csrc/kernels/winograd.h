@@ -23,8 +23,12 @@
 #define WINO_B2 (WINO_B * WINO_B)
 #define WINO_WIDE 2 /* vectors in a row of the products' register tiles, at most */
 #define WINO_WINDOW(tile) (7 - (tile)) /* 6 points: they are tile + window - 1 */
-/* A kernel's body with the tile as a constant */
-#define WINO_FOR(tile, body, ...) ((tile) == 4 ? body(4, __VA_ARGS__) : body(2, __VA_ARGS__))
+/* The kernel winograd_<name> of wino_<name>_body, once for each tile as a constant, and apart: with both in one function
+ * gcc 12.2 made 3 x 3's winograd_dweights 1.4 times slower (AVX2). */
+#define WINO_TILED(name, params, ...)                                                                                  \
+    static __attribute__((noinline)) void wino_##name##_2 params { (void)tile, wino_##name##_body(2, __VA_ARGS__); }   \
+    static __attribute__((noinline)) void wino_##name##_4 params { (void)tile, wino_##name##_body(4, __VA_ARGS__); }   \
+    static void winograd_##name params { (tile == 4 ? wino_##name##_4 : wino_##name##_2)(__VA_ARGS__, tile); }
 #define WINO_LANES for (int lane = 0; lane < 16; lane += VL)
 
 /* The row of 0, and that of infinity from the next three */
@@ -119,8 +123,8 @@ INLINE void wino_out(const int tile, vf y[4][4], const float *m, int64_t plane)
 #undef M
 }
 
-INLINE void wino_out_tiles(const int tile, float *y, int64_t row, int64_t pixel, const float *m, int64_t plane,
-                           int64_t tiles, int64_t rows, int64_t columns, int64_t n, const float *bias, int acc)
+INLINE void wino_out_body(const int tile, float *y, int64_t row, int64_t pixel, const float *m, int64_t plane,
+                          int64_t tiles, int64_t rows, int64_t columns, int64_t n, const float *bias, int acc)
 {
     for (int64_t i = 0; i < tiles; i++, y += tile * pixel, m += 16, columns -= tile)
         for (int lane = 0; lane < 16 && lane < n; lane += VL) {
@@ -144,11 +148,9 @@ INLINE void wino_out_tiles(const int tile, float *y, int64_t row, int64_t pixel,
 
 /* y[row][column][n <= 16] = A^T m A + bias, or added to y, for `tiles` tiles side by side, of which `rows` rows and
  * `columns` columns exist. */
-static void winograd_out(float *y, int64_t row, int64_t pixel, const float *m, int64_t plane, int64_t tiles,
-                         int64_t rows, int64_t columns, int64_t n, const float *bias, int acc, int tile)
-{
-    WINO_FOR(tile, wino_out_tiles, y, row, pixel, m, plane, tiles, rows, columns, n, bias, acc);
-}
+WINO_TILED(out, (float *y, int64_t row, int64_t pixel, const float *m, int64_t plane, int64_t tiles, int64_t rows,
+                 int64_t columns, int64_t n, const float *bias, int acc, int tile),
+           y, row, pixel, m, plane, tiles, rows, columns, n, bias, acc)
 
 /* A d of `tile` numbers, stored `plane` apart */
 INLINE void wino_dy(const int tile, float *v, int64_t plane, const vf d[4])
@@ -190,8 +192,8 @@ INLINE void wino_dy_end(const int tile, float *v, int64_t plane, const float *dy
     wino_dy(tile, v, plane, t);
 }
 
-INLINE void wino_dy_tiles(const int tile, float *v, int64_t plane, const float *dy, int64_t row, int64_t pixel,
-                          int64_t tiles)
+INLINE void wino_dy_body(const int tile, float *v, int64_t plane, const float *dy, int64_t row, int64_t pixel,
+                         int64_t tiles)
 {
     for (int64_t i = 0; i < tiles; i++, dy += tile * pixel, v += 16)
         WINO_LANES {
@@ -203,10 +205,8 @@ INLINE void wino_dy_tiles(const int tile, float *v, int64_t plane, const float *
 }
 
 /* v[point][tile][16] = A dy A^T for `tiles` tiles side by side; dy's rows are `row` apart, its pixels `pixel`. */
-static void winograd_dy(float *v, int64_t plane, const float *dy, int64_t row, int64_t pixel, int64_t tiles, int tile)
-{
-    WINO_FOR(tile, wino_dy_tiles, v, plane, dy, row, pixel, tiles);
-}
+WINO_TILED(dy, (float *v, int64_t plane, const float *dy, int64_t row, int64_t pixel, int64_t tiles, int tile),
+           v, plane, dy, row, pixel, tiles)
 
 /* 1 / P'(t) */
 #define WINO_G0 (1 / (WINO_A2 * WINO_B2))
@@ -240,8 +240,8 @@ INLINE int64_t wino_panel(int64_t left)
     return left > (WINO_WIDE - 1) * VL ? WINO_WIDE * VL : (left + VL - 1) / VL * VL;
 }
 
-INLINE void wino_weights_panels(const int tile, float *u, int64_t plane, const float *w, int64_t tap, int64_t row,
-                                int64_t c, int64_t o)
+INLINE void wino_weights_body(const int tile, float *u, int64_t plane, const float *w, int64_t tap, int64_t row,
+                              int64_t c, int64_t o)
 {
     const int window = WINO_WINDOW(tile);
     for (int64_t j = 0; j < o;) {
@@ -266,11 +266,8 @@ INLINE void wino_weights_panels(const int tile, float *u, int64_t plane, const f
 }
 
 /* u[point][panel][c][its columns] = G w G^T, points `plane` apart; w[r,s,c,o] with taps `tap` and rows `row` apart. */
-static void winograd_weights(float *u, int64_t plane, const float *w, int64_t tap, int64_t row, int64_t c, int64_t o,
-                             int tile)
-{
-    WINO_FOR(tile, wino_weights_panels, u, plane, w, tap, row, c, o);
-}
+WINO_TILED(weights, (float *u, int64_t plane, const float *w, int64_t tap, int64_t row, int64_t c, int64_t o, int tile),
+           u, plane, w, tap, row, c, o)
 
 /* G^T u of 6 numbers */
 INLINE void wino_dweights(const int window, vf w[5], const vf u[6])
@@ -287,7 +284,7 @@ INLINE void wino_dweights(const int window, vf w[5], const vf u[6])
     w[4] = (u[5] + vset(WINO_GA * WINO_A2 * WINO_A2) * pa) + vset(WINO_GB * WINO_B2 * WINO_B2) * pb;
 }
 
-INLINE void wino_dweights_rows(const int tile, float *dw, int64_t tap, int64_t row, const float *du, int64_t plane,
+INLINE void wino_dweights_body(const int tile, float *dw, int64_t tap, int64_t row, const float *du, int64_t plane,
                                int64_t ld, int64_t c, int64_t o, int acc)
 {
     const int window = WINO_WINDOW(tile);
@@ -313,11 +310,9 @@ INLINE void wino_dweights_rows(const int tile, float *dw, int64_t tap, int64_t r
 }
 
 /* dw[tap][c,o] (+)= G^T du G; du[point][c][o], points `plane` and rows `ld` apart, those of dw `tap` and `row`. */
-static void winograd_dweights(float *dw, int64_t tap, int64_t row, const float *du, int64_t plane, int64_t ld,
-                              int64_t c, int64_t o, int acc, int tile)
-{
-    WINO_FOR(tile, wino_dweights_rows, dw, tap, row, du, plane, ld, c, o, acc);
-}
+WINO_TILED(dweights, (float *dw, int64_t tap, int64_t row, const float *du, int64_t plane, int64_t ld, int64_t c,
+                      int64_t o, int acc, int tile),
+           dw, tap, row, du, plane, ld, c, o, acc)
 
 /* n pixels of 16 channels, `pixel` apart */
 INLINE void wino_pixels(float *to, const float *x, int64_t pixel, int64_t n)
