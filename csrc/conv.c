@@ -4,7 +4,7 @@
  * Forward and the gradient of the input are correlations (correlate.c): forward with the window's places as they are;
  * the gradient with their signs turned, and with stride one correlation for each of the stride_h * stride_w pixels
  * that see the same places. The gradient of the weights is in conv_weights.c. 1 x 1 windows without padding and stride
- * are products of gemm.c; 3 x 3 ones of stride 1 may go to winograd.c.
+ * are products of gemm.c; 3 x 3 and 5 x 5 ones of stride 1 may go to winograd.c.
  */
 #include "correlate.h"
 #include "elementwise.h"
@@ -12,8 +12,9 @@
 #include "par.h"
 #include <math.h>
 
-#define WINOGRAD_CHANNELS 12 /* channels in and out, and pixels of the map's sides, from which winograd.c is chosen */
-#define WINOGRAD_MAP 3
+#define WINOGRAD_CHANNELS 12 /* It is winograd.c from so many channels in, */
+#define WINOGRAD_MAP 4       /* pixels of the result's sides (and no fewer than the window's), */
+#define WINOGRAD_PIXELS 64   /* and pixels of the results of the batch. */
 
 static int pointwise(const nn_conv *g)
 {
@@ -109,15 +110,29 @@ static _Atomic int algorithm = NN_CONV_AUTO;
 void nn_conv_algorithm_set(int a) { algorithm = a; }
 int nn_conv_algorithm_get(void) { return algorithm; }
 
-/* Winograd's, for 3 x 3 windows of stride 1: 36 multiplications instead of 144 for 4 x 4 pixels. With few channels its
- * transforms cost what the products save, and small maps waste most of a tile. */
+/* Whether it is Winograd's: 36 multiplications for 4 x 4 pixels instead of 144 (windows of 3 x 3), or for 2 x 2 instead
+ * of 100 (5 x 5). With few channels in, the transforms cost what the products save; with few channels out both ways
+ * compute lanes for nothing. Few pixels do not repay the transform of the weights, and of small maps most of a tile is
+ * wasted, where the direct way leaves out the borders. */
 static int winograd(const nn_conv *g)
 {
-    if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 || g->dilation_w != 1 ||
-        g->groups != 1 || g->top > 2 || g->left > 2 || g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
+    if ((g->r != 3 && g->r != 5) || g->s != g->r || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
+        g->dilation_w != 1 || g->groups != 1 || g->top < 0 || g->left < 0 || g->top >= g->r || g->left >= g->s ||
+        g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
         return 0;
     return algorithm == NN_CONV_WINOGRAD ||
-           (algorithm == NN_CONV_AUTO && min(g->c, g->o) >= WINOGRAD_CHANNELS && min(g->p, g->q) >= WINOGRAD_MAP);
+           (algorithm == NN_CONV_AUTO && g->c >= WINOGRAD_CHANNELS && min(g->p, g->q) >= max(g->r, WINOGRAD_MAP) &&
+            g->b * g->p * g->q >= WINOGRAD_PIXELS);
+}
+
+/* The gradient of the input as a convolution of dy, stride 1: what is left of the window's reach beyond the padding is
+ * its padding. */
+static nn_conv turned(const nn_conv *g)
+{
+    nn_conv t = *g;
+    t.h = g->p, t.w = g->q, t.c = g->o, t.p = g->h, t.q = g->w, t.o = g->c;
+    t.top = g->r - 1 - g->top, t.left = g->s - 1 - g->left;
+    return t;
 }
 
 /* ---- ops --------------------------------------------------------------------------------------------------------- */
@@ -164,20 +179,16 @@ int nn_op_conv_moments(const nn_call *call)
 int nn_op_conv_dx(const nn_call *call)
 {
     const nn_view *dx = &call->v[0], *dy = &call->v[1], *w = &call->v[2];
-    nn_conv g = geometry(call, dx, dy, w);
+    nn_conv g = geometry(call, dx, dy, w), t = turned(&g);
     int acc = call->flags & NN_ACC, status;
     const float *bias = call->nv > 3 ? (const float *)call->v[3].p : NULL;
     if (pointwise(&g))
         status = nn_product((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, g.b * g.p * g.q, g.c,
                             g.o, 0, 1, acc, NULL, NULL);
-    else if (winograd(&g)) {
-        /* a convolution of dy: what is left of the window's reach beyond the padding is its padding */
-        nn_conv turned = g;
-        turned.h = g.p, turned.w = g.q, turned.c = g.o, turned.p = g.h, turned.q = g.w, turned.o = g.c;
-        turned.top = 2 - g.top, turned.left = 2 - g.left;
-        status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &turned, 1, acc, NULL,
-                             NULL, NULL);
-    } else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
+    else if (winograd(&t))
+        status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &t, 1, acc, NULL, NULL,
+                             NULL);
+    else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     nn_call f = {.op = NN_OP_unary, .nv = 2, .nout = 1, .v = {*dx, *dx}, .a = call->a};
     return nn_op_unary(&f);

@@ -11,10 +11,10 @@ typedef struct {
     int64_t top, left; /* zeros above and left of the image; below and right as p and q need */
 } nn_conv;
 
-/* For 3 x 3 windows with stride and dilation 1, one group, and no size that is 0.
+/* For 3 x 3 and 5 x 5 windows with stride and dilation 1, one group, and no size that is 0.
  * y[b,p,q,o] (+)= f(x[b,h,w,c] * w[r,s,c,o] + bias[o]); bias, f and moments (of y) may be NULL. flipped: w is stored
- * [r,s,o,c] and read from its other end, w[2-r,2-s]: the input gradient of a convolution whose weights are w, with x
- * for dy and y for dx. */
+ * [r,s,o,c] and read from its other end: the input gradient of a convolution whose weights are w, with x for dy and y
+ * for dx. */
 int nn_winograd(float *y, const float *x, const float *w, const float *bias, const nn_conv *g, int flipped, int acc,
                 nn_unary_fn *f, const float *attr, nn_moments *moments);
 /* dw[r,s,c,o] (+)= sum over images and pixels of x * dy */

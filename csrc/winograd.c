@@ -1,11 +1,13 @@
-/* Convolution with a 3 x 3 window by Winograd's minimal filtering, F(4x4, 3x3): stride 1, dilation 1, one group, no
- * size 0.
+/* Convolution with a window of 3 x 3 or 5 x 5 by Winograd's minimal filtering, F(4x4, 3x3) and F(2x2, 5x5): stride 1,
+ * dilation 1, one group, no size 0.
  *
  *   y = A^T [(G w G^T) . (B^T x B)] A        dw = G^T [(B^T x B) . (A dy A^T)] G
  *
- * (Winograd 1980; Lavin and Gray 2016.) A tile of 4 x 4 pixels takes 36 multiplications for each pair of channels
- * instead of 144. The points are 0, +-3/4, +-3/2 and infinity: against Lavin and Gray's +-1, +-2 they cost nothing
- * and halve the error, to about twice that of a direct sum in float32. F(2x2) saves too little to be kept beside it.
+ * (Winograd 1980; Lavin and Gray 2016.) A tile takes 36 multiplications for each pair of channels: 4 x 4 pixels instead
+ * of 144, or, with the larger window, 2 x 2 instead of 100. Both have 6 x 6 points and so the same B, products and
+ * plan; G, A and the distance of tiles differ. The points are 0, +-3/4, +-3/2 and infinity: against Lavin and Gray's
+ * +-1, +-2 they cost nothing and halve the error, to two or three times that of a direct sum in float32. F(2x2, 3x3)
+ * saves too little to be kept beside them.
  *
  * Axes as in conv.h. Tiles lie [image, down, across] and are cut into boxes. All cuts depend on sizes only; partial
  * sums are added in the order of boxes and pieces. NaN or infinity in x gives NaN in the tiles that see it, up to 5
@@ -66,12 +68,18 @@ typedef struct {
 /* n in pieces of at most `most` that differ little: the size of the first */
 static int64_t even(int64_t n, int64_t most) { return ceil_div(n, ceil_div(n, max(most, 1))); }
 
-static int64_t tiles_of(const nn_conv *g) { return g->b * ceil_div(g->p, 4) * ceil_div(g->q, 4); }
+/* A tile's pixels in the output, down or across: with the window's they are the 6 points and one. */
+static int tile_of(const nn_conv *g) { return 7 - (int)g->r; }
+
+static int64_t tiles_of(const nn_conv *g)
+{
+    return g->b * ceil_div(g->p, tile_of(g)) * ceil_div(g->q, tile_of(g));
+}
 
 /* Boxes of at most `most` tiles: whole images, else whole rows, else parts of a row */
 static tiling cut(const nn_conv *g, int64_t most)
 {
-    tiling t = {.images = g->b, .down = ceil_div(g->p, 4), .across = ceil_div(g->q, 4)};
+    tiling t = {.images = g->b, .down = ceil_div(g->p, tile_of(g)), .across = ceil_div(g->q, tile_of(g))};
     t.box_across = even(t.across, most);
     t.box_down = even(t.down, most / t.across);
     t.box_images = even(t.images, most / (t.across * t.down));
@@ -124,7 +132,9 @@ typedef struct {
 } wino;
 
 static double work_of(const wino *s, int64_t tiles) { return 72.0 * tiles * s->g.c * s->g.o / FLOPS_PER_NS; }
-static int64_t patch_floats(const tiling *t) { return (4 * t->box_down + 2) * (4 * t->box_across + 2) * 16; }
+/* Pixels of the input, down or across, that so many tiles see */
+static int64_t seen(const nn_conv *g, int64_t tiles) { return tile_of(g) * tiles + g->r - 1; }
+static int64_t patch_floats(const wino *s) { return seen(&s->g, s->t.box_down) * seen(&s->g, s->t.box_across) * 16; }
 
 /* ---- the three steps of a box ---- */
 
@@ -144,12 +154,13 @@ static void patch(float *to, const float *x, int64_t h, int64_t w, int64_t c, in
 static void box_in(const wino *s, float *v, float *room, const box *x, int64_t c0)
 {
     const nn_conv *g = &s->g;
-    int64_t rows = 4 * x->down + 2, columns = 4 * x->across + 2;
+    int tile = tile_of(g);
+    int64_t rows = seen(g, x->down), columns = seen(g, x->across);
     for (int64_t n = 0; n < x->images; n++) {
-        patch(room, s->x + (x->image + n) * g->h * g->w * g->c, g->h, g->w, g->c, c0, 4 * x->i - g->top,
-              4 * x->j - g->left, rows, columns);
+        patch(room, s->x + (x->image + n) * g->h * g->w * g->c, g->h, g->w, g->c, c0, tile * x->i - g->top,
+              tile * x->j - g->left, rows, columns);
         for (int64_t i = 0; i < x->down; i++, v += 16 * x->across)
-            nn_k->winograd_in(v, s->v.plane, room + 4 * i * columns * 16, columns * 16, x->across);
+            nn_k->winograd_in(v, s->v.plane, room + tile * i * columns * 16, columns * 16, x->across, tile);
     }
 }
 
@@ -157,16 +168,17 @@ static void box_in(const wino *s, float *v, float *room, const box *x, int64_t c
 static void box_dy(const wino *s, float *d, float *room, const box *x, int64_t o0)
 {
     const nn_conv *g = &s->g;
-    int64_t row = g->q * g->o, q = 4 * x->j;
+    int tile = tile_of(g);
+    int64_t row = g->q * g->o, q = tile * x->j;
     for (int64_t n = 0; n < x->images; n++)
         for (int64_t i = 0; i < x->down; i++, d += 16 * x->across) {
             const float *image = s->dy + (x->image + n) * g->p * row;
-            int64_t p = 4 * (x->i + i), direct = p + 4 <= g->p ? min(x->across, (g->q - q) / 4) : 0;
+            int64_t p = tile * (x->i + i), direct = p + tile <= g->p ? min(x->across, (g->q - q) / tile) : 0;
             int64_t rest = x->across - direct;
-            nn_k->winograd_dy(d, s->m.plane, image + p * row + q * g->o + o0, row, g->o, direct);
+            nn_k->winograd_dy(d, s->m.plane, image + p * row + q * g->o + o0, row, g->o, direct, tile);
             if (!rest) continue;
-            patch(room, image, g->p, g->q, g->o, o0, p, q + 4 * direct, 4, 4 * rest);
-            nn_k->winograd_dy(d + 16 * direct, s->m.plane, room, 64 * rest, 16, rest);
+            patch(room, image, g->p, g->q, g->o, o0, p, q + tile * direct, tile, tile * rest);
+            nn_k->winograd_dy(d + 16 * direct, s->m.plane, room, 16 * tile * rest, 16, rest, tile);
         }
 }
 
@@ -174,36 +186,37 @@ static void box_dy(const wino *s, float *d, float *room, const box *x, int64_t o
 static void box_out(const wino *s, const float *m, const box *x, int64_t o0, int64_t width)
 {
     const nn_conv *g = &s->g;
-    int64_t row = g->q * g->o, q = 4 * x->j, columns = min(4 * x->across, g->q - q);
+    int tile = tile_of(g);
+    int64_t row = g->q * g->o, q = tile * x->j, columns = min(tile * x->across, g->q - q);
     for (int64_t n = 0; n < x->images; n++)
         for (int64_t i = 0; i < x->down; i++, m += 16 * x->across) {
-            int64_t p = 4 * (x->i + i), rows = min(4, g->p - p);
+            int64_t p = tile * (x->i + i), rows = min(tile, g->p - p);
             float *y = s->y + ((x->image + n) * g->p + p) * row + q * g->o + o0;
             for (int64_t j = 0; j < width; j += 16)
                 nn_k->winograd_out(y + j, row, g->o, m + j / 16 * s->m.block, s->m.plane, x->across, rows, columns,
-                                   width - j, s->bias ? s->bias + o0 + j : NULL, s->acc);
+                                   width - j, s->bias ? s->bias + o0 + j : NULL, s->acc, tile);
             for (int64_t r = 0; s->f && r < rows; r++, y += row) {
                 if (width == g->o) s->f(y, y, s->attr, columns * width);
                 else for (int64_t k = 0; k < columns; k++) s->f(y + k * g->o, y + k * g->o, s->attr, width);
             }
         }
     if (!s->moments) return;
-    int64_t p = 4 * x->i, rows = x->images * min(4 * x->down, g->p - p); /* several images are whole ones */
+    int64_t p = tile * x->i, rows = x->images * min(tile * x->down, g->p - p); /* several images are whole ones */
     nn_moments_add(s->moments, x->number, s->y + (x->image * g->p + p) * row + q * g->o, rows, row, columns, o0, width);
 }
 
-/* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes 9 c whole(o) floats */
+/* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes c whole(o) floats for each tap */
 static void weights(const wino *s, float *u, float *room, int64_t c0, int64_t c, int64_t o0, int64_t o)
 {
     const nn_conv *g = &s->g;
     if (!s->flipped) {
-        nn_k->winograd_weights(u, s->u_plane, s->w + c0 * g->o + o0, g->c * g->o, g->o, c, o);
+        nn_k->winograd_weights(u, s->u_plane, s->w + c0 * g->o + o0, g->c * g->o, g->o, c, o, tile_of(g));
         return;
     }
-    int64_t ld = whole(o);
-    for (int tap = 0; tap < 9; tap++)
-        nn_k->transpose4(room + tap * c * ld, ld, s->w + ((8 - tap) * g->o + o0) * g->c + c0, g->c, c, o);
-    nn_k->winograd_weights(u, s->u_plane, room, c * ld, ld, c, o);
+    int64_t ld = whole(o), taps = g->r * g->s;
+    for (int64_t tap = 0; tap < taps; tap++)
+        nn_k->transpose4(room + tap * c * ld, ld, s->w + ((taps - 1 - tap) * g->o + o0) * g->c + c0, g->c, c, o);
+    nn_k->winograd_weights(u, s->u_plane, room, c * ld, ld, c, o, tile_of(g));
 }
 
 /* To be fetched: what a box needs of images of h rows of `row` floats, from `above` rows before its tiles on. With
@@ -213,7 +226,8 @@ static void fetch(nn_ahead *f, int i, const wino *s, const float *images, int64_
 {
     if (number >= s->t.boxes) return;
     box b = box_at(&s->t, number);
-    int64_t first = max(0, 4 * b.i - above), end = min(h, 4 * (b.i + b.down) + 2 - above);
+    int64_t first = tile_of(&s->g) * b.i - above, end = min(h, first + seen(&s->g, b.down));
+    first = max(0, first);
     f->p[i] = images + (b.image * h + first) * row;
     f->n[i] = b.images > 1 ? b.images * h * row : (end - first) * row;
 }
@@ -262,7 +276,7 @@ static int run_boxes(wino *s)
     s->t = cut(g, box_bytes(g, BOX) > L2 && box_bytes(g, SMALL_BOX) <= L2 ? SMALL_BOX : BOX);
     s->oc = min(whole(g->o), g->c > DEPTH ? DEEP_COLUMNS : BOX_COLUMNS), s->cc = min(whole(g->c), DEPTH);
     s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
-    s->room = 16 + max(36 * (s->v.plane + s->m.plane) + patch_floats(&s->t), 9 * s->cc * s->oc);
+    s->room = 16 + max(36 * (s->v.plane + s->m.plane) + patch_floats(s), g->r * g->s * s->cc * s->oc);
     int64_t panels = ceil_div(g->o, s->oc) * ceil_div(g->c, s->cc);
     size_t u_bytes = (size_t)(36 * panels * s->u_plane) * sizeof(float);
     double transforms = 10.0 * g->c * g->o, work = work_of(s, tiles_of(g));
@@ -309,7 +323,7 @@ static int run_panels(wino *s)
     s->t = cut(g, FEW_TILES);
     s->oc = min(whole(g->o), PANEL_COLUMNS), s->cc = min(whole(g->c), DEPTH);
     s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
-    s->room = 16 + max(36 * (s->u_plane + s->m.plane) + 9 * s->cc * s->oc, patch_floats(&s->t));
+    s->room = 16 + max(36 * (s->u_plane + s->m.plane) + g->r * g->s * s->cc * s->oc, patch_floats(s));
     size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float);
     double transforms = 5.0 * s->t.tiles * g->c, work = work_of(s, s->t.tiles);
     size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
@@ -365,7 +379,8 @@ static void sum_task(void *arg, int64_t task, int worker)
     for (int64_t piece = 1; piece < s->pieces; piece++)
         for (int point = 0; point < 36; point++)
             nn_k->add_to(u + point * s->u_plane, u + (36 * piece + point) * s->u_plane, c * s->oc);
-    nn_k->winograd_dweights(s->dw + c0 * g->o, g->c * g->o, g->o, u, s->u_plane, s->oc, c, g->o, s->acc);
+    nn_k->winograd_dweights(s->dw + c0 * g->o, g->c * g->o, g->o, u, s->u_plane, s->oc, c, g->o, s->acc,
+                            tile_of(g));
 }
 
 static int run_pieces(wino *s)
@@ -376,7 +391,7 @@ static int run_pieces(wino *s)
     s->pieces = min(s->t.boxes, max(1, min(PIECES, tiles / PIECE_TILES)));
     s->oc = whole(g->o), s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, g->o);
     s->u_plane = whole(g->c) * s->oc + 16;
-    s->room = 16 + 36 * (s->v.plane + s->m.plane) + patch_floats(&s->t);
+    s->room = 16 + 36 * (s->v.plane + s->m.plane) + patch_floats(s);
     size_t u_bytes = (size_t)(36 * s->pieces * s->u_plane) * sizeof(float);
     double transforms = 10.0 * g->c * g->o * s->pieces, work = work_of(s, tiles);
     size_t bytes = (size_t)(nn_workers(fmax(transforms, work)) * s->room) * sizeof(float);
@@ -417,7 +432,8 @@ static void chunk_task(void *arg, int64_t task, int worker)
         nn_k->winograd_dw(u, s->u_plane, s->oc, v + 16 * t, s->v.plane, s->v.block, d + 16 * t, s->m.plane, s->m.block,
                           min(CHUNK_DEPTH, x.tiles - t), c, o, s->number > 0 || t > 0, &none);
     if (s->number + 1 == s->t.boxes)
-        nn_k->winograd_dweights(s->dw + c0 * g->o + o0, g->c * g->o, g->o, u, s->u_plane, s->oc, c, o, s->acc);
+        nn_k->winograd_dweights(s->dw + c0 * g->o + o0, g->c * g->o, g->o, u, s->u_plane, s->oc, c, o, s->acc,
+                                tile_of(g));
 }
 
 static int run_chunks(wino *s)
@@ -426,7 +442,7 @@ static int run_chunks(wino *s)
     s->t = cut(g, CHUNK_TILES);
     s->oc = min(whole(g->o), CHUNK_O), s->cc = min(whole(g->c), CHUNK_C);
     s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, g->o), s->u_plane = s->cc * s->oc + 16;
-    s->room = 16 + max(36 * s->u_plane, patch_floats(&s->t));
+    s->room = 16 + max(36 * s->u_plane, patch_floats(s));
     int64_t chunks = ceil_div(g->c, s->cc) * ceil_div(g->o, s->oc), blocks = ceil_div(g->c, 16) + ceil_div(g->o, 16);
     size_t v_bytes = (size_t)(36 * s->v.plane) * sizeof(float), d_bytes = (size_t)(36 * s->m.plane) * sizeof(float);
     size_t u_bytes = s->t.boxes > 1 ? (size_t)(36 * chunks * s->u_plane) * sizeof(float) : 0;

@@ -118,11 +118,13 @@ cdef tuple CONV_ALGORITHMS = ("auto", "direct", "winograd")
 
 
 def set_conv_algorithm(name):
-    """How 3 x 3 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
+    """How 3 x 3 and 5 x 5 convolutions of stride 1 are computed: "auto", "direct" or "winograd"; returns what it was.
 
-    Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) (Winograd, 1980; Lavin and Gray, 2016) for
-    maps of at least 3 x 3 pixels with at least 12 channels in and out: about twice as fast, with about twice the
-    rounding error. The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
+    Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) and F(2x2, 5x5) (Winograd, 1980; Lavin and
+    Gray, 2016) from 12 channels in on, for results of at least 4 x 4 or 5 x 5 pixels and 64 pixels over the batch: up
+    to twice as fast, with two to three times the rounding error. The gradient of the input is a convolution of the
+    result's gradient, whose channels then count. The environment variable NNCORE_CONV_ALGORITHM sets it at import.
+    ValueError for other names.
     """
     if name not in CONV_ALGORITHMS:
         raise ValueError(f"set_conv_algorithm: {name!r} is not one of {', '.join(CONV_ALGORITHMS)}")

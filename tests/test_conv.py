@@ -62,8 +62,12 @@ SIZES = [
 
 
 WINOGRAD = [((2, 32, 32, 16), (3, 3, 16, 16)), ((5, 8, 8, 64), (3, 3, 64, 70)), ((9, 4, 4, 130), (3, 3, 130, 33)),
-            ((1, 7, 13, 17), (3, 3, 17, 48)), ((3, 1, 1, 5), (3, 3, 5, 3)), ((2, 13, 13, 1), (3, 3, 1, 1))]
-WAYS = [("direct", *size) for size in SIZES] + [("winograd", x, w, 1, p, 1, 1) for x, w in WINOGRAD for p in (1, 2)]
+            ((1, 7, 13, 17), (3, 3, 17, 48)), ((3, 1, 1, 5), (3, 3, 5, 3)), ((2, 13, 13, 1), (3, 3, 1, 1)),
+            ((2, 28, 28, 32), (5, 5, 32, 64)), ((5, 8, 8, 64), (5, 5, 64, 70)), ((9, 4, 4, 130), (5, 5, 130, 33)),
+            ((1, 7, 13, 17), (5, 5, 17, 48)), ((3, 1, 1, 5), (5, 5, 5, 3)), ((2, 13, 13, 1), (5, 5, 1, 1)),
+            ((2, 7, 7, 3), (5, 5, 3, 5)), ((20, 5, 5, 130), (5, 5, 130, 260))]
+WAYS = [("direct", *size) for size in SIZES]
+WAYS += [("winograd", x, w, 1, p, 1, 1) for x, w in WINOGRAD for p in {3: (1, 2), 5: (2, 4, (3, 2))}[w[0]]]
 
 
 @pytest.mark.parametrize("algorithm, x, w, stride, padding, dilation, groups", WAYS,
@@ -88,16 +92,30 @@ def test_sizes_of_real_networks(isa, algorithm, x, w, stride, padding, dilation,
         assert error <= allowed, (what, error, allowed)
 
 
-def test_the_algorithm_can_be_chosen(monkeypatch):
-    x, w = nncore.tensor(draw(2, 16, 16, 16)), nncore.tensor(draw(3, 3, 16, 16, seed=1))
+@pytest.mark.parametrize("x, w, padding, forward, backward", [
+    ((2, 9, 9, 16), (3, 3, 16, 16), 1, "winograd", "winograd"), ((1, 8, 8, 12), (3, 3, 12, 2), 1, "winograd", "direct"),
+    ((2, 9, 9, 16), (5, 5, 16, 16), 2, "winograd", "winograd"), ((3, 5, 5, 3), (5, 5, 3, 12), 2, "direct", "winograd"),
+    ((9, 3, 3, 16), (3, 3, 16, 16), 1, "direct", "direct"), ((9, 4, 4, 16), (5, 5, 16, 16), 2, "direct", "direct"),
+    ((9, 8, 8, 16), (5, 5, 16, 16), 0, "direct", "winograd"), ((1, 7, 7, 16), (3, 3, 16, 16), 1, "direct", "direct"),
+], ids=str)
+def test_the_algorithm_can_be_chosen(x, w, padding, forward, backward):
+    x, w = nncore.tensor(draw(*x), requires_grad=True), nncore.tensor(draw(*w, seed=1), requires_grad=True)
 
-    def result(name):
+    def results(name):
         was = nncore.set_conv_algorithm(name)
+        x.grad = w.grad = None
         try:
-            return ops.conv2d(x, w, padding=1).numpy().tobytes()
+            y = ops.conv2d(x, w, padding=padding)
+            y.backward(nncore.tensor(draw(*y.shape, seed=2)))
+            return [a.numpy().tobytes() for a in (y, x.grad, w.grad)]
         finally:
             assert nncore.set_conv_algorithm(was) == name
-    assert result("auto") == result("winograd") != result("direct")
+    ways = {name: results(name) for name in ("direct", "winograd")}
+    assert all(a != b for a, b in zip(*ways.values()))
+    assert results("auto") == [ways[way][i] for i, way in enumerate((forward, backward, forward))]
+
+
+def test_algorithms_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="'fft' is not one of auto, direct, winograd"):
         nncore.set_conv_algorithm("fft")
 
@@ -114,7 +132,8 @@ def with_gradients(threads, x, w, **settings):
     ((16, 16, 16, 24), (3, 3, 24, 40), {"padding": 1}), ((3, 33, 40, 8), (5, 5, 8, 150), {"stride": 2}),
     ((40, 4, 4, 32), (3, 3, 32, 64), {"padding": 1}),
     ((6, 20, 20, 32), (3, 3, 1, 32), {"groups": 32, "padding": "same"}),
-    ((4, 8, 8, 256), (3, 3, 256, 200), {"padding": 1}),
+    ((4, 8, 8, 256), (3, 3, 256, 200), {"padding": 1}), ((16, 12, 12, 20), (5, 5, 20, 50), {}),
+    ((2, 8, 8, 130), (5, 5, 130, 260), {"padding": 2}),
 ])
 def test_results_do_not_depend_on_threads(isa, x, w, settings):
     try:

@@ -7,7 +7,7 @@ from nncore import _core, nn, ops
 from steps import bits
 from test_conv import EPS, SIZES, WINOGRAD, algorithm, draw  # noqa: F401: algorithm is a fixture
 
-WAYS = [("direct", *size) for size in SIZES] + [("winograd", x, w, 1, 1, 1, 1) for x, w in WINOGRAD]
+WAYS = [("direct", *size) for size in SIZES] + [("winograd", x, w, 1, w[0] // 2, 1, 1) for x, w in WINOGRAD]
 WAYS += [("winograd", (1, 5, 200, 20), (3, 3, 20, 40), 1, 1, 1, 1), ("direct", (3, 1, 1, 4), (1, 1, 4, 3), 1, 0, 1, 1)]
 
 
