@@ -48,14 +48,17 @@ static void add_depthwise(const weights *d, float *dw, int64_t image, int64_t li
     const float *x = d->x + image * g->h * g->w * g->c;
     int64_t first, end;
     nn_interior(c, &first, &end);
-    for (int64_t i = line; i < line + lines; i++)
+    for (int64_t i = line; i < line + lines; i++) {
+        const float *dy = d->dy + (image * g->p + i) * g->q * g->o;
+        const nn_next after = nn_next_line(c, i, g->q * g->o);
         for (int64_t j = 0; j < g->q;) {
             int within = j >= first && j < end;
             int64_t n = nn_inside(c, list, i, within ? -1 : j), next = within ? end : j + 1;
             nn_k->depthwise_grad_line(dw, g->c, x + j * g->stride_w * g->c, g->stride_w * g->c, list, n,
-                                      d->dy + ((image * g->p + i) * g->q + j) * g->o, g->o, next - j, g->c);
+                                      dy + j * g->o, g->o, next - j, g->c, &after);
             j = next;
         }
+    }
 }
 
 static void add_block(const weights *d, float *dw, int64_t block, int64_t column, int64_t columns, float *scratch,
@@ -110,7 +113,8 @@ static int weights_gradient(const nn_conv *g, float *dw, const float *x, const f
     weights d = {.g = g, .dw = dw, .x = x, .dy = dy, .acc = acc};
     d.source = (nn_correlation){.h = g->h, .w = g->w, .c = g->c, .pixels = g->q, .step_h = g->stride_h,
                                 .step_w = g->stride_w,
-                             .first_w = -g->left, .last_w = (g->s - 1) * g->dilation_w - g->left};
+                             .first_w = -g->left, .last_w = (g->s - 1) * g->dilation_w - g->left,
+                             .last_h = (g->r - 1) * g->dilation_h - g->top};
     d.joined = g->groups == 1 && g->dilation_w == 1;
     d.bordered = !nn_depthwise(g) && (g->top > 0 || g->left > 0 || (g->p - 1) * g->stride_h + window > g->h ||
                                       pixels > g->w);

@@ -73,6 +73,15 @@ void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end)
     *end = max(*first, min(g->pixels, g->last_w < g->w ? (g->w - 1 - g->last_w) / g->step_w + 1 : 0));
 }
 
+nn_next nn_next_line(const nn_correlation *g, int64_t i, int64_t line)
+{
+    nn_next next = {.line = line};
+    for (int64_t u = 0; u < g->step_h && u < 2; u++)
+        for (int64_t v = 0; v < g->step_w && v < 2; v++)
+            next.at[next.count++] = ((i * g->step_h + g->last_h + 1 + u) * g->w + v) * g->c;
+    return next;
+}
+
 /* A task has made some lines of some images (all lines, if images are several). */
 static void finish(const nn_correlation *g, int64_t image, int64_t images, int64_t line, int64_t lines)
 {
@@ -96,12 +105,12 @@ static void depthwise_task(void *arg, int64_t task, int worker)
     nn_interior(g, &first, &end);
     for (int64_t i = line; i < end_line; i++) {
         float *y = g->y + image * g->y_image + i * g->y_line;
+        const nn_next after = nn_next_line(g, i, g->y_line);
         for (int64_t j = 0; j < g->pixels;) {
             int within = j >= first && j < end;
             int64_t n = nn_inside(g, list, i, within ? -1 : j), next = within ? end : j + 1;
             nn_k->depthwise_line(y + j * g->y_pixel, g->y_pixel, x + j * g->step_w * g->c, g->step_w * g->c,
-                                 g->weights, g->c,
-                                 list, n, g->bias, g->acc, next - j, g->c);
+                                 g->weights, g->c, list, n, g->bias, g->acc, next - j, g->c, &after);
             j = next;
         }
         if (g->f) g->f(y, y, g->attr, g->y_line);

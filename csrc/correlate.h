@@ -57,6 +57,9 @@ void nn_copy_with_border(float *to, int64_t pitch, const nn_correlation *g, cons
 int64_t nn_inside(const nn_correlation *g, nn_stretch *to, int64_t i, int64_t j);
 /* The pixels of a line that see nothing beyond its ends: first .. end. */
 void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end);
+/* What the line after i needs that line i does not; after the last line, that is of the next image. line: floats from
+ * a line of y to the next. */
+nn_next nn_next_line(const nn_correlation *g, int64_t i, int64_t line);
 /* Adds a place with k channels; with more than DEPTH, in parts. The list takes nn_places_bytes. */
 void nn_add_place(nn_correlation *c, int64_t h, int64_t w, int64_t row, int64_t k);
 size_t nn_places_bytes(const nn_conv *g, int64_t k);

@@ -36,23 +36,34 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
  * they share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
 #define DEPTHWISE_ROWS 6
 
+/* It has so little arithmetic that it would wait for memory: while a line is computed, the next one of y is fetched,
+ * and what that sees of x. */
+INLINE void depthwise_fetch(const float *a, const nn_next *next)
+{
+    for (int k = 0; k < next->count; k++) __builtin_prefetch(a + next->at[k], 0, 2);
+}
+
 /* `across` neighbouring places at a time, for `rows` pixels and one vector of channels. */
 INLINE void depthwise_tile(const int rows, const int across, float *y, int64_t ldc, const float *a, int64_t as,
                            const float *w, int64_t ldw, const nn_stretch *x, int64_t places, const float *bias, int acc,
-                           int64_t left)
+                           const nn_next *next, int64_t left)
 {
     vf s[DEPTHWISE_ROWS], start = bias ? vload(bias) : vset(0);
     UNROLL for (int i = 0; i < rows; i++) s[i] = acc ? vload(y + i * ldc) : start;
     for (int64_t t = 0; t < places; t += across) {
         const float *at = a + x[t].a, *wt = w + x[t].b * ldw;
         vf ws[3];
-        const int64_t next = across > 1 ? (x[t + 1].b - x[t].b) * ldw : 0; /* the gradient's window is turned around */
-        UNROLL for (int k = 0; k < across; k++) ws[k] = vload(wt + k * next);
+        const int64_t step = across > 1 ? (x[t + 1].b - x[t].b) * ldw : 0; /* the gradient's window is turned around */
+        UNROLL for (int k = 0; k < across; k++) ws[k] = vload(wt + k * step);
         UNROLL for (int i = 0; i < rows + across - 1; i++) {
             vf xi = vload(at + i * as);
             UNROLL for (int k = 0; k < across; k++)
                 if (i - k >= 0 && i - k < rows) s[i - k] += xi * ws[k];
         }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(y + i * ldc + next->line, 1, 2);
+        depthwise_fetch(a + i * as, next);
     }
     if (left >= VL)
         UNROLL for (int i = 0; i < rows; i++) vstore(y + i * ldc, s[i]);
@@ -71,7 +82,8 @@ INLINE int in_threes(const nn_stretch *x, int64_t places, int64_t as)
 }
 
 static void depthwise_line(float *y, int64_t ldc, const float *a, int64_t as, const float *w, int64_t ldw,
-                           const nn_stretch *x, int64_t places, const float *bias, int acc, int64_t m, int64_t n)
+                           const nn_stretch *x, int64_t places, const float *bias, int acc, int64_t m, int64_t n,
+                           const nn_next *next)
 {
     int threes = in_threes(x, places, as);
     for (int64_t i = 0; i < m;) {
@@ -81,7 +93,7 @@ static void depthwise_line(float *y, int64_t ldc, const float *a, int64_t as, co
         for (int64_t j = 0; j < n; j += VL) {
             const float *bj = bias ? bias + j : 0;
 #define DEPTHWISE_TILE(rows, across) \
-    depthwise_tile(rows, across, yi + j, ldc, ai + j, as, w + j, ldw, x, places, bj, acc, n - j)
+    depthwise_tile(rows, across, yi + j, ldc, ai + j, as, w + j, ldw, x, places, bj, acc, next, n - j)
             if (rows == DEPTHWISE_ROWS && threes) DEPTHWISE_TILE(DEPTHWISE_ROWS, 3);
             else if (rows == DEPTHWISE_ROWS) DEPTHWISE_TILE(DEPTHWISE_ROWS, 1);
             else if (rows == 2) DEPTHWISE_TILE(2, 1);
@@ -95,7 +107,8 @@ static void depthwise_line(float *y, int64_t ldc, const float *a, int64_t as, co
 /* Sums for up to `count` places over m pixels, `step` pixels at a time; threes: as above, and nine places. */
 #define DEPTHWISE_PLACES 9
 INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x,
-                           int64_t count, const float *dy, int64_t ldy, int64_t m, int64_t left)
+                           int64_t count, const float *dy, int64_t ldy, int64_t m, int64_t left,
+                           const nn_next *next)
 {
     const int step = threes ? 4 : 1;
     vf s[DEPTHWISE_PLACES];
@@ -107,7 +120,11 @@ INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float
     int64_t i = 0;
     for (; i + step <= m; i += step) {
         vf d[4];
-        UNROLL for (int p = 0; p < step; p++) d[p] = vload(dy + (i + p) * ldy);
+        UNROLL for (int p = 0; p < step; p++) {
+            d[p] = vload(dy + (i + p) * ldy);
+            __builtin_prefetch(dy + (i + p) * ldy + next->line, 0, 2);
+            depthwise_fetch(a + (i + p) * as, next);
+        }
         if (threes)
             UNROLL for (int r = 0; r < 3; r++)
                 UNROLL for (int p = 0; p < 6; p++) {
@@ -130,13 +147,13 @@ INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float
 
 /* The weights' gradient over one line: dw[t,n] += sum over m of x[m*as + place[t].a, n] * dy[m,n]. */
 static void depthwise_grad_line(float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x, int64_t places,
-                                const float *dy, int64_t ldy, int64_t m, int64_t n)
+                                const float *dy, int64_t ldy, int64_t m, int64_t n, const nn_next *next)
 {
     int threes = places == DEPTHWISE_PLACES && in_threes(x, places, as);
     for (int64_t j = 0; j < n; j += VL)
         for (int64_t t = 0; t < places; t += DEPTHWISE_PLACES) {
             int64_t count = places - t < DEPTHWISE_PLACES ? places - t : DEPTHWISE_PLACES;
-            if (threes) depthwise_sums(1, dw + j, ldw, a + j, as, x, count, dy + j, ldy, m, n - j);
-            else depthwise_sums(0, dw + j, ldw, a + j, as, x + t, count, dy + j, ldy, m, n - j);
+            if (threes) depthwise_sums(1, dw + j, ldw, a + j, as, x, count, dy + j, ldy, m, n - j, next);
+            else depthwise_sums(0, dw + j, ldw, a + j, as, x + t, count, dy + j, ldy, m, n - j, next);
         }
 }

@@ -73,6 +73,13 @@ typedef struct {
     int64_t n[2];
 } nn_ahead;
 
+/* What the next line of a convolution needs, in floats from where this one is: that of y or dy, and of x up to 4 pixels
+ * for each pixel. */
+typedef struct {
+    int64_t line, at[4];
+    int count;
+} nn_next;
+
 typedef struct {
     const char *name;
     int mr, nr, kc; /* gemm: rows and columns of a register tile, and how much of k goes through it at once */
