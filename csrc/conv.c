@@ -25,7 +25,7 @@ static int pointwise(const nn_conv *g)
 /* Whether lines of so many pixels are better cut into wide tiles. */
 static int nn_wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t outputs)
 {
-    return nn_wide(nn_small_map(images, lines * pixels) ? images : pixels, outputs);
+    return nn_k->gemm_wide(nn_small_map(images, lines * pixels) ? images : pixels, outputs);
 }
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ static void add_products(const weights *d, float *dw, const float *x, const floa
     const nn_conv *g = d->g;
     const nn_conv_lines one = {.images = 1, .lines = 1};
     int64_t inputs = g->c / g->groups, m = d->joined ? g->s * g->c : inputs, ldb = g->o;
-    int wide = nn_wide(m, columns);
+    int wide = nn_k->gemm_wide(m, columns);
     if (g->r * g->s * inputs >= 64) {
         nn_k->gemm_pack_b(packed, dy, g->o, depth, columns, wide);
         dy = packed, ldb = 0;
@@ -200,7 +200,7 @@ static int small_weights_gradient(const nn_conv *g, float *dw, const float *x, c
     double work = 2.0 * g->b * out * g->r * g->s * inputs * g->o / FLOPS_PER_NS;
     small_weights d = {.g = g, .dw = dw, .pitch = g->c % 64 ? g->c : g->c + 16, .images = max(1, PIXELS / out),
                        .acc = acc,
-                       .wide = nn_wide(inputs, outputs)};
+                       .wide = nn_k->gemm_wide(inputs, outputs)};
     int64_t list = ceil_div(nn_workers(work) * out * (int64_t)sizeof(nn_stretch), 64) * 16, xs = in * g->b * d.pitch;
     size_t bytes = (size_t)(list + xs + 16 + rows * g->o + g->groups * nn_packed_size(rows, outputs)) * sizeof(float);
     if (!(d.stretches = nn_alloc(bytes))) return NN_NOMEM;

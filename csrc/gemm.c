@@ -15,7 +15,8 @@
  * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed just before it
  * is used, while it stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of
  * threads. Where c has too few blocks to share but k is long (a weight gradient over many rows), k is cut every
- * SPLIT_DEPTH and the partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned).
+ * SPLIT_DEPTH and the partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned),
+ * and so does a product that is one task by far (run_small).
  */
 #include <string.h>
 #include "gemm.h"
@@ -30,6 +31,11 @@
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
 /* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
 #define ALIASING_ROWS 64
+/* A product of fewer rows, columns and depth than this, with a b of so many elements (it stays in L1, as low
+ * tiles read it more often) and so many multiplications, is one block. */
+#define SMALL 256
+#define SMALL_B (1 << 13)
+#define SMALL_PRODUCT (1 << 19)
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
 #define SPLIT_OUTPUT 4096
 #define DOTS 4           /* columns up to which c is made of sums of products along k ... */
@@ -138,10 +144,31 @@ static int64_t pieces(int64_t columns, int64_t width)
     return columns < 2 * width ? 1 : columns / width;
 }
 
+static int is_small(const gemm *g)
+{
+    return g->m < SMALL && g->n < SMALL && g->k < SMALL && g->n * g->k <= SMALL_B &&
+           g->m * g->n * g->k <= SMALL_PRODUCT;
+}
+
+/* One task on this thread: about 5 us of work at most, of which the decisions of `run` would be a tenth. */
+static int run_small(const gemm *g)
+{
+    size_t bytes = g->tb ? (size_t)((g->n + nn_k->vl) * g->k) * sizeof(float) : 0;
+    float *room = NULL;
+    if (bytes && !(room = nn_alloc(bytes))) return NN_NOMEM;
+    nn_k->gemm_small(g->c, g->ldc, g->a, g->rs, g->cs, g->b, g->ldb, room, g->bias, g->acc, g->m, g->n, g->k);
+    nn_free(room, bytes);
+    if (g->f && g->ldc == g->n) g->f(g->c, g->c, g->attr, g->m * g->n);
+    else if (g->f)
+        for (int64_t i = 0; i < g->m; i++) g->f(g->c + i * g->ldc, g->c + i * g->ldc, g->attr, g->n);
+    return NN_OK;
+}
+
 static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
     if (g->k == 0) return empty_product(g), NN_OK;
+    if (is_small(g)) return run_small(g);
     /* blocks of 0.63 to 1.25 times nn_k->kc */
     int64_t depth_blocks = 4 * g->k < 5 * nn_k->kc ? 1 : (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc);
     int64_t kc = depth_blocks == 1 ? g->k : ceil_div(g->k, depth_blocks), row_tasks = ceil_div(g->m, MC);
@@ -149,7 +176,7 @@ static int run(gemm *g)
     pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->rs % ALIASING_ROW == 0);
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
-    g->wide = !pack_a && nn_wide(g->m, g->n);
+    g->wide = !pack_a && nn_k->gemm_wide(g->m, g->n);
     g->nr = g->wide ? 2 * nn_k->wide_nr : nn_k->nr;
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
     g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
@@ -204,12 +231,14 @@ static void split_task(void *arg, int64_t task, int worker)
 /* c (+)= x (+ bias), then f, for a product that was computed in x[m,n]. */
 static void hand_over(const gemm *g, const float *x)
 {
-    for (int64_t i = 0; i < g->m; i++, x += g->n) {
+    int whole = g->ldc == g->n && !g->bias;
+    int64_t n = whole ? g->m * g->n : g->n;
+    for (int64_t i = 0; i < (whole ? 1 : g->m); i++, x += n) {
         float *c = g->c + i * g->ldc;
-        if (g->acc) nn_k->add_to(c, x, g->n);
-        else if (g->bias) nn_k->binary[NN_add](c, x, 1, g->bias, 1, g->n);
-        else memcpy(c, x, g->n * sizeof(float));
-        if (g->f) g->f(c, c, g->attr, g->n);
+        if (g->acc) nn_k->add_to(c, x, n);
+        else if (g->bias) nn_k->binary[NN_add](c, x, 1, g->bias, 1, n);
+        else memcpy(c, x, n * sizeof(float));
+        if (g->f) g->f(c, c, g->attr, n);
     }
 }
 
@@ -238,7 +267,9 @@ static int run_turned(gemm *g)
     gemm t = {.c = turned, .ldc = g->m, .m = g->n, .n = g->m, .k = g->k, .b = g->a, .ldb = g->cs,
               .a = g->b, .rs = g->tb ? g->ldb : 1, .cs = g->tb ? 1 : g->ldb};
     int status = run(&t);
-    if (status == NN_OK) {
+    if (status == NN_OK && !g->acc && !g->bias && !g->f)
+        nn_k->transpose4(g->c, g->ldc, turned, g->m, g->m, g->n);
+    else if (status == NN_OK) {
         nn_k->transpose4(x, g->n, turned, g->m, g->m, g->n);
         hand_over(g, x);
     }

@@ -85,7 +85,7 @@ cdef class Array:
     def __releasebuffer__(self, Py_buffer *b):
         PyMem_Free(b.internal)
 
-    def numpy(self):
+    cpdef numpy(self):
         """A NumPy array that shares this memory."""
         if nn_recording:
             host_reads(self)   # here, as NumPy would take the error of a buffer for there being none

@@ -76,6 +76,10 @@ cdef class TensorBase:
         """True for tensors that no recorded operation made."""
         return self.node is None
 
+    def numpy(self):
+        """A NumPy array that shares this tensor's memory."""
+        return self.array.numpy()
+
     def grad_array(self):
         """The gradient as an Array, or None. Its memory is this tensor's alone: it may be written in place."""
         if self.node is not None:

@@ -302,7 +302,12 @@ cdef class Program:
 
     cdef bint local(self, Array a):
         cdef Array r = root(a)
-        return self.internal(&r.v) != 0 or any([r is x for x in self.inputs])
+        if self.internal(&r.v):
+            return True
+        for x in self.inputs:
+            if x is r:
+                return True
+        return False
 
     cdef Array keep_constant(self, Array a):
         cdef Array copy
@@ -576,20 +581,20 @@ cdef class Program:
         for i in range(self.n):
             x = &self.calls[i]
             y = &other.calls[i]
-            name = f"call {i}, {nn_op_names[x.op].decode()}"
             if x.op != y.op or x.nv != y.nv or x.nout != y.nout or x.flags != y.flags:
-                return f"{name} became {nn_op_names[y.op].decode()}"
+                return f"{call_name(i, x)} became {nn_op_names[y.op].decode()}"
             if memcmp(&x.a, &y.a, sizeof(x.a)):
-                return f"{name}: its constants {[x.a.f[k] for k in range(4)]} became {[y.a.f[k] for k in range(4)]}"
+                return (f"{call_name(i, x)}: its constants {[x.a.f[k] for k in range(4)]} became "
+                        f"{[y.a.f[k] for k in range(4)]}")
             for k in range(x.nv):
                 v = &x.v[k]
                 w = &y.v[k]
                 if v.dtype != w.dtype or not same_shape(v, w):
-                    return f"{name}: shape {shape_of(v)} became {shape_of(w)}"
+                    return f"{call_name(i, x)}: shape {shape_of(v)} became {shape_of(w)}"
                 if i < self.copies and k == 1:   # a constant: those are compared below
                     continue
                 if not self.same_place(v, other, w):
-                    return f"{name}: operand {k} lies elsewhere"
+                    return f"{call_name(i, x)}: operand {k} lies elsewhere"
         if len(self.constants) != len(other.constants):
             return f"{len(self.constants)} constants of the step became {len(other.constants)}"
         for i in range(len(self.constants)):
@@ -607,6 +612,10 @@ cdef class Program:
                 for b in range(1, self.count)
                 if self.buffers[b].first >= -1 and not self.buffers[b].pinned and not self.buffers[b].heir_of
                 and not (self.buffers[b].constant and not self.buffers[b].writers)]
+
+
+cdef str call_name(Py_ssize_t i, const nn_call *c):
+    return f"call {i}, {nn_op_names[c.op].decode()}"
 
 
 # Whether what a recording has read from Python is still there: see nncore.guards.

@@ -67,13 +67,17 @@ class Compiled(_core.CompiledBase):
         self.programs = []    # the last used first
         self.trials = []      # recordings not yet confirmed by a second, the last one first
         self.restless = 0     # how many in a row were not, as something the step reads had changed
-        functools.update_wrapper(self, function, updated=())
+        self.__wrapped__, self.__doc__ = function, function.__doc__   # names: see __getattr__
+        self.__module__ = getattr(function, "__module__", None)
 
     def call(self, args, kwargs):
         """A call whose arguments do not fit the program used last: another program, or a recording."""
         if _core.recording():   # a compiled function within another is part of it
             return self.function(*args, **kwargs)
-        leaves, shape = _flatten((args, kwargs))
+        if kwargs or any([isinstance(x, (tuple, list, dict)) for x in args]):
+            leaves, shape = _flatten((args, kwargs))
+        else:
+            leaves, shape = args, _flat_shape(len(args))
         flat = tuple([_native(x) for x in leaves])
         for program in self.programs:
             if program.shape == shape:
@@ -126,7 +130,7 @@ class Compiled(_core.CompiledBase):
     def _run(self, flat, shape, inputs, kinds):
         core = _core.Program()
         tensors = [x if a is None else _core.make_tensor(a) for a, x in zip(inputs, flat)]
-        args, kwargs = _unflatten(iter(tensors), shape)
+        args, kwargs = (tensors, {}) if shape is _flat_shape(len(flat)) else _unflatten(iter(tensors), shape)
         statics = tuple(None if a is not None else x for a, x in zip(inputs, flat))
         trial = next((p.core for p in self.trials if p.shape == shape and p.kinds == kinds), None)
         again = trial is not None and trial.guards_hold()   # then another search would find the same
@@ -221,6 +225,8 @@ def _flat_shape(n):
 
 def _flatten(x, only_tensors=False):
     """(leaves from left to right, what is left when they are taken out), for nested tuples, lists and dicts."""
+    if type(x) is Tensor:
+        return [x], _LEAF
     leaves = []
     return leaves, _take_out(x, leaves, only_tensors)
 

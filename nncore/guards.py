@@ -27,6 +27,8 @@ MOST_BYTES = 1 << 14   # in a NumPy array: about 1 us
 
 _LIBRARIES = {"nncore", "numpy", *sys.stdlib_module_names}
 _UNKNOWN = object()
+# What a Module mostly has as attributes, so that these need not be looked into for other modules.
+_NO_MODULES = {type(None), bool, int, float, str, tuple, list, dict}
 # Attributes of containers and arrays that tell nothing of what these hold.
 _NO_CONTENTS = {"append", "extend", "insert", "add", "clear", "update", "setdefault", "shape", "dtype", "size", "ndim",
                 "nbytes"}
@@ -48,41 +50,46 @@ class _Walk:
 
     def into(self, value, args=(), kwargs=None):
         """Follow what a call of `value` would run."""
-        if isinstance(value, types.MethodType):
-            self.function(value.__func__, (value.__self__, *args), kwargs)
-        elif isinstance(value, types.FunctionType):
-            self.function(value, args, kwargs)
-        elif isinstance(value, functools.partial):
-            self.into(value.func, (*value.args, *args), {**value.keywords, **(kwargs or {})})
-        elif isinstance(value, _core.CompiledBase):
-            self.into(value.function, args, kwargs)
-        elif _is_module(type(value)):
-            forward = type(value).forward
+        kind = type(value)
+        if _is_module(kind):
+            forward = kind.forward
             if not _library(forward):
                 self.function(forward, (value, *args), kwargs)
             if id(value) not in self.seen:
                 self.seen.add(id(value))
                 for part in value.__dict__.values():
-                    if _is_module(type(part)):
+                    if type(part) not in _NO_MODULES and _is_module(type(part)):
                         self.into(part)
-        elif not isinstance(value, type) and _owner(type(value)) not in _LIBRARIES:
-            call = getattr(type(value), "__call__", None)
+        elif kind is types.FunctionType:
+            self.function(value, args, kwargs)
+        elif kind is types.MethodType:
+            self.function(value.__func__, (value.__self__, *args), kwargs)
+        elif isinstance(value, functools.partial):
+            self.into(value.func, (*value.args, *args), {**value.keywords, **(kwargs or {})})
+        elif isinstance(value, _core.CompiledBase):
+            self.into(value.function, args, kwargs)
+        elif not isinstance(value, type) and _owner(kind) not in _LIBRARIES:
+            call = getattr(kind, "__call__", None)
             if isinstance(call, types.FunctionType):
                 self.function(call, (value, *args), kwargs)
 
     def function(self, f, args=(), kwargs=None):
         code = getattr(f, "__code__", None)
-        if code is None or _library(f) or (code, args and id(args[0])) in self.seen:
+        key = id(code), id(args[0]) if args else None
+        if code is None or _library(f) or key in self.seen:
             return
-        self.seen.add((code, args and id(args[0])))
+        self.seen.add(key)
         names = code.co_varnames[:code.co_argcount]
-        known = dict(zip(reversed(names), reversed(f.__defaults__ or ())))
-        known.update(f.__kwdefaults__ or {})
-        for name in ("__defaults__", "__kwdefaults__"):
-            if getattr(f, name):
-                self.variable(f, name, getattr(f, name), f"{f.__name__}.{name}")
+        known = {}
+        if f.__defaults__:
+            known.update(zip(reversed(names), reversed(f.__defaults__)))
+            self.variable(f, "__defaults__", f.__defaults__, f"{f.__name__}.__defaults__")
+        if f.__kwdefaults__:
+            known.update(f.__kwdefaults__)
+            self.variable(f, "__kwdefaults__", f.__kwdefaults__, f"{f.__name__}.__kwdefaults__")
         known.update(zip(names, args))
-        known.update(kwargs or {})
+        if kwargs:
+            known.update(kwargs)
         for name, cell in zip(code.co_freevars, f.__closure__ or ()):
             try:
                 known[name] = self.variable(cell, None, cell.cell_contents, name)
@@ -94,17 +101,19 @@ class _Walk:
         chains, stored, inner = _reads(code)
         known = {name: value for name, value in known.items() if name not in stored}
         for local, name, attributes in chains:
-            if local:
-                value = known.get(name, _UNKNOWN)
-            else:
-                value = names.get(name, _UNKNOWN)
-                if value is not _UNKNOWN and not isinstance(value, types.ModuleType):
-                    self.variable(names, name, value, name)
+            value = known.get(name, _UNKNOWN) if local else names.get(name, _UNKNOWN)
+            if value is _UNKNOWN:
+                continue
+            if not local and not isinstance(value, types.ModuleType):
+                self.variable(names, name, value, name)
             for attribute in attributes:
                 self.contents(value, attribute, name)
                 name = f"{name}.{attribute}"
                 value = self.attribute(value, attribute, name)
-            self.contents(value, None, name)
+                if value is _UNKNOWN:
+                    break
+            else:
+                self.contents(value, None, name)
         for c in inner:
             self.code(c, names, {n: v for n, v in known.items() if n not in c.co_varnames})
 
@@ -124,9 +133,10 @@ class _Walk:
 
     def attribute(self, base, name, label):
         """The value of base.name, guarded; _UNKNOWN where it is computed, or nncore's or NumPy's own affair."""
-        if base is _UNKNOWN or _owner(type(base)) == "numpy":
+        owner = _owner(type(base))
+        if owner == "numpy":
             return _UNKNOWN
-        if _owner(type(base)) == "nncore":   # an optimizer, a layer: they watch their attributes by themselves
+        if owner == "nncore":   # an optimizer, a layer: they watch their attributes by themselves
             return getattr(base, "__dict__", {}).get(name, _UNKNOWN)
         if isinstance(base, types.ModuleType):
             value = vars(base).get(name, _UNKNOWN)

@@ -68,10 +68,6 @@ class Tensor(_core.TensorBase):
 
     # ---- values out ------------------------------------------------------------------------------------------------
 
-    def numpy(self):
-        """A NumPy array that shares this tensor's memory."""
-        return self.array.numpy()
-
     def __array__(self, dtype=None, copy=None):
         a = self.array.numpy()
         if dtype is not None and a.dtype != dtype:

@@ -28,6 +28,10 @@ def array(a):
 
 EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 129)
 SMALL = [tuple(random.Random(i).choice(EDGES) for _ in range(3)) for i in range(150)]
+# few columns; a depth of 2; around the border of what is computed as one block
+SMALL += [(m, n, k) for n in (1, 2, 3, 4, 5) for m, k in ((64, 32), (33, 17), (31, 64), (130, 2))]
+SMALL += [(32, 64, 2), (32, 63, 2), (7, 65, 2), (255, 9, 200), (64, 64, 128), (65, 64, 128), (3, 255, 255), (3, 256, 9),
+          (256, 3, 9), (9, 64, 256)]
 LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2048, 1024), (257, 129, 1031),
          (6, 16, 20000), (1500, 10, 256), (48, 4096, 33),
          (700, 720, 96), (300, 400, 200), (130, 144, 33)]  # shallow: a in place, wide tiles
@@ -71,6 +75,17 @@ def test_gemm_of_stacks(isa, stack_a, stack_b):
         a, b = draw(stack_a, m, k), draw(stack_b, k, n, seed=1)
         c = _core.gemm(array(a), array(b)).numpy()
         assert np.allclose(c, np.matmul(a.astype("f8"), b), rtol=0, atol=(k + 2) * EPS * 9 * k)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 16])
+def test_narrow_transposes(isa, n):
+    for m in (1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 65):
+        for shape in ((m, n), (n, m)):
+            x = draw(*shape)
+            poison(((shape[1], shape[0]), "float32"))
+            y = ops.permute(nncore.tensor(x), (1, 0)).array
+            check_guard(y, shape)
+            assert (y.numpy() == x.T).all(), shape
 
 
 def test_nan_and_infinity_stay_in_their_row_and_column(isa):

@@ -58,6 +58,40 @@ def test_formula(isa, name, options):
         assert error <= TOLERANCE * (10 if options.get("centered") else 1), error
 
 
+@pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"weight_decay": 0.0, "maximize": True}], ids=str)
+def test_adam_of_any_size_and_magnitude(isa, options):
+    """Its kernel works in blocks of several vectors and two stages, and takes roots by an estimate where it can."""
+    for n in (1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 191, 200, 1000):
+        rng = np.random.default_rng(n)
+        w = nncore.tensor(np.zeros(n, "f4"), requires_grad=True)
+        adam = nncore.optim.Adam([w], lr=0.1, **options)
+        m, v, top, expected, sign = 0, 0, 0, 0, -1 if options.get("maximize") else 1
+        for t in range(1, 4):
+            g = (rng.standard_normal(n) * 10.0 ** rng.integers(-12, 12, n) * (rng.random(n) < 0.9)).astype("f4")
+            set_gradient(w, g)
+            adam.step()
+            adam.zero_grad()
+            g = sign * g.astype("f8")
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            top = np.maximum(top, v)
+            root = np.sqrt((top if options.get("amsgrad") else v) / (1 - 0.999**t))
+            expected = expected - 0.1 * m / (1 - 0.9**t) / (root + 1e-8)
+            # as above, of updates of at most 0.32 (a large gradient after two small ones)
+            assert np.abs(w.numpy() - expected).max() <= 30 * t * EPS, (n, t)
+
+
+def test_adam_with_zero_infinite_and_missing_gradients(isa):
+    w = nncore.tensor(np.ones(70, "f4"), requires_grad=True)
+    adam = nncore.optim.Adam([w], lr=0.1)
+    g = np.zeros(70, "f4")
+    g[[1, 66]], g[[2, 67]] = 1e25, np.nan   # the square of 1e25 is infinite
+    set_gradient(w, g)
+    adam.step()
+    expected = np.ones(70, "f4")
+    expected[[2, 67]] = np.nan
+    assert np.array_equal(w.numpy(), expected, equal_nan=True)
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
 def test_parameter_without_gradient_stands_still(name):
     rng = random.Random(2)

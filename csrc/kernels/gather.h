@@ -1,5 +1,29 @@
 /* Kernels that move elements: transposed tiles, and rows of bytes that become floats. */
 
+/* Two or four rows become columns side by side, or the other way round: y[m,n] = x[n,m] for n resp. m of 2 or 4, with
+ * no gap between the short rows. */
+INLINE void transpose_weave(const int rows, float *y, const float *x, int64_t ldx, int64_t m)
+{
+    for (int64_t i = 0; i < m; i += VL) {
+        vf t[VL];
+        UNROLL for (int q = 0; q < rows; q++) t[q] = vload(x + q * ldx + i);
+        vinterleave(t, rows);
+        UNROLL for (int q = 0; q < rows; q++) {
+            int64_t left = (m - i) * rows - q * VL;
+            if (left > 0) vstore_n(y + i * rows + q * VL, t[q], left < VL ? left : VL);
+        }
+    }
+}
+INLINE void transpose_part(const int rows, float *y, int64_t ldy, const float *x, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VL) {
+        vf t[VL];
+        UNROLL for (int q = 0; q < rows; q++) t[q] = q * VL < (n - j) * rows ? vload(x + j * rows + q * VL) : vset(0);
+        vdeinterleave(t, rows);
+        UNROLL for (int q = 0; q < rows; q++) vstore_n(y + q * ldy + j, t[q], n - j < VL ? n - j : VL);
+    }
+}
+
 /* y[m,n] = x[n,m] transposed, for elements of 4 bytes, rows ldy and ldx elements apart. Tiles of VL x VL within blocks
  * of 64 columns: the lines of x that a narrow tile leaves half read are still in cache when the next tile wants
  * them. */
@@ -7,6 +31,10 @@ static void transpose4(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64
 {
     float *y = yp;
     const float *x = xp;
+    if (n == 2 && ldy == 2) { transpose_weave(2, y, x, ldx, m); return; }
+    if (n == 4 && ldy == 4) { transpose_weave(4, y, x, ldx, m); return; }
+    if (m == 2 && ldx == 2) { transpose_part(2, y, ldy, x, n); return; }
+    if (m == 4 && ldx == 4) { transpose_part(4, y, ldy, x, n); return; }
     for (int64_t jj = 0; jj < n; jj += 64)
         for (int64_t i = 0; i < m; i += VL)
             for (int64_t j = jj; j < n && j < jj + 64; j += VL) {

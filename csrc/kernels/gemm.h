@@ -62,6 +62,28 @@ INLINE void gemm_fetch(gemm_ahead *f, const int level)
     }
 }
 
+/* c (+)= s (+ bias); tail: columns of the last vector. */
+INLINE void gemm_store(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], float *c, int64_t ldc,
+                       const float *bias, int acc, int64_t tail)
+{
+    if (acc)
+        UNROLL for (int i = 0; i < mr; i++)
+            UNROLL for (int j = 0; j < nv; j++) s[i][j] += vload(c + i * ldc + j * VL);
+    else if (bias)
+        UNROLL for (int j = 0; j < nv; j++) {
+            vf bj = vload(bias + j * VL);
+            UNROLL for (int i = 0; i < mr; i++) s[i][j] += bj;
+        }
+    if (tail == VL)
+        UNROLL for (int i = 0; i < mr; i++)
+            UNROLL for (int j = 0; j < nv; j++) vstore(c + i * ldc + j * VL, s[i][j]);
+    else
+        UNROLL for (int i = 0; i < mr; i++) {
+            UNROLL for (int j = 0; j < nv - 1; j++) vstore(c + i * ldc + j * VL, s[i][j]);
+            vstore_n(c + i * ldc + (nv - 1) * VL, s[i][nv - 1], tail);
+        }
+}
+
 INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a0, int64_t rs, int64_t cs,
                            const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,
                            int acc, int64_t tail, gemm_ahead *ahead)
@@ -81,22 +103,7 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     }
     ahead[1] = of_inputs;
-    if (acc)
-        UNROLL for (int i = 0; i < mr; i++)
-            UNROLL for (int j = 0; j < nv; j++) s[i][j] += vload(c + i * ldc + j * VL);
-    else if (bias)
-        UNROLL for (int j = 0; j < nv; j++) {
-            vf bj = vload(bias + j * VL);
-            UNROLL for (int i = 0; i < mr; i++) s[i][j] += bj;
-        }
-    if (tail == VL)
-        UNROLL for (int i = 0; i < mr; i++)
-            UNROLL for (int j = 0; j < nv; j++) vstore(c + i * ldc + j * VL, s[i][j]);
-    else
-        UNROLL for (int i = 0; i < mr; i++) {
-            UNROLL for (int j = 0; j < nv - 1; j++) vstore(c + i * ldc + j * VL, s[i][j]);
-            vstore_n(c + i * ldc + (nv - 1) * VL, s[i][nv - 1], tail);
-        }
+    gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
 }
 
 typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride, const float *b, int64_t ldb,
@@ -145,15 +152,16 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][
 #endif
 };
 
-/* What is left is cut into pieces of at most `most` that differ by at most one: two tiles of 5 rows beat one of 8 and
- * one of 2. The size of the next piece; far from the end that is `most`, and near it, numbers are small: a division of
- * 64 bits would cost as much as a small tile. */
+/* What is left is cut into pieces of at most `most`, itself at most 8, that differ by at most one: two tiles of 5 rows
+ * beat one of 8 and one of 2. The size of the next piece; far from the end that is `most`, and near it, numbers are
+ * small: they are divided by a table, as a division takes 26 cycles, half a small tile. */
 INLINE int gemm_piece(int64_t left, const int most)
 {
+    static const uint32_t reciprocal[] = {0, 65536, 32768, 21846, 16384, 13108, 10923, 9363, 8192}; /* 2^16 / i, up */
     if (left <= most) return (int)left;
     if (left > most * (most - 1)) return most;
     uint32_t n = (uint32_t)left, pieces = (n + most - 1) / most;
-    return (int)((n + pieces - 1) / pieces);
+    return (int)((n + pieces - 1) * reciprocal[pieces] >> 16);
 }
 INLINE int gemm_tile_rows(int64_t i, int64_t m, int wide)
 {
@@ -164,6 +172,19 @@ INLINE int gemm_panel_vectors(int64_t j, int64_t n, int wide)
 {
     int64_t left = (n - j + VL - 1) / VL;
     return wide ? gemm_piece(left, GEMM_WIDE_NV) : gemm_piece(left, GEMM_NV);
+}
+
+/* Whether wide tiles suit m rows and n columns better: a tile of r rows and v vectors loads 1/r + 1/v values for each
+ * multiply-add, and rows and vectors are cut into even pieces. */
+static int gemm_wide(int64_t rows, int64_t n)
+{
+    if (n <= GEMM_NV * VL || rows < 1 || GEMM_WIDE_NV == GEMM_NV) return 0;
+    uint32_t m = rows < 1 << 20 ? (uint32_t)rows : 1 << 20, v = (uint32_t)(n < 1 << 20 ? n : 1 << 20);
+    v = (v + VL - 1) / VL;
+    uint64_t tall = (uint64_t)((m + GEMM_MR - 1) / GEMM_MR) * v + (uint64_t)((v + GEMM_NV - 1) / GEMM_NV) * m;
+    uint64_t wide = (uint64_t)((m + GEMM_WIDE_MR - 1) / GEMM_WIDE_MR) * v +
+                    (uint64_t)((v + GEMM_WIDE_NV - 1) / GEMM_WIDE_NV) * m;
+    return 100 * wide < 99 * tall;
 }
 
 /* Panels: to[panel][k][its vectors] = b[k,n]. The lanes beyond n in the last vector hold what follows in memory. Eight
@@ -182,23 +203,29 @@ static void gemm_pack_b(float *to, const float *b, int64_t ldb, int64_t k, int64
         }
 }
 
-/* The same from b stored transposed: to[panel][k][its vectors] = b[n,k]. */
+/* The same from b stored transposed: to[panel][k][its vectors] = b[n,k]. Rows beyond n count as zeros. */
 static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int64_t n, int wide)
 {
     for (int64_t j = 0; j < n;) {
         int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
         float *panel = to + j * k;
-        for (int v = 0; v < nv; v++) {
+        for (int v = 0; v < nv; v++, panel += VL) {
             const float *bj = b + (j + v * VL) * ldb;
             int64_t rows = n - j - v * VL < VL ? n - j - v * VL : VL, p = 0;
+            vf r[VL];
             for (; p + VL <= k && rows == VL; p += VL) {
-                vf r[VL];
                 UNROLL for (int i = 0; i < VL; i++) r[i] = vload(bj + i * ldb + p);
                 vtranspose(r);
-                UNROLL for (int i = 0; i < VL; i++) vstore(panel + (p + i) * width + v * VL, r[i]);
+                UNROLL for (int i = 0; i < VL; i++) vstore(panel + (p + i) * width, r[i]);
+            }
+            if (k == 2 && ldb == 2 && rows == VL) { /* the gradient of a layer of two outputs */
+                r[0] = vload(bj), r[1] = vload(bj + VL);
+                vdeinterleave(r, 2);
+                vstore(panel, r[0]), vstore(panel + width, r[1]);
+                continue;
             }
             for (; p < k; p++)
-                for (int64_t i = 0; i < VL; i++) panel[p * width + v * VL + i] = i < rows ? bj[i * ldb + p] : 0;
+                for (int64_t i = 0; i < VL; i++) panel[p * width + i] = i < rows ? bj[i * ldb + p] : 0;
         }
         j += width;
     }
@@ -242,6 +269,72 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
             else
                 gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, panel, step, &all, 1, bias_j, acc, tail, ahead);
             next = ahead[1];
+            i += mr;
+        }
+        j += width;
+    }
+}
+
+/* ---- small products ----
+ *
+ * Where what surrounds the tiles would cost as much as they do: one block, one stretch, nothing fetched ahead, which
+ * spares a tile about 35 of its 100 cycles (Cascade Lake). Element i, p of a lies at a + i*rs + p*cs. */
+INLINE void gemm_small_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
+                            const float *b, int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)
+{
+    vf s[GEMM_MR][GEMM_MOST_NV];
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
+    int64_t p = 0;
+    if (VL > 4) /* SSE2 has no room for what is loaded ahead */
+        for (; p + 4 <= k; p += 4) UNROLL for (int q = 0; q < 4; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+    for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+    gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
+}
+
+typedef void gemm_small_fn(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
+                           const float *bias, int acc, int64_t tail, int64_t k);
+#define GEMM_SMALL(mr, nv)                                                                                             \
+    static void gemm_small_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b,  \
+                                       int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)               \
+    { gemm_small_body(mr, nv, c, ldc, a, rs, cs, b, ldb, bias, acc, tail, k); }
+#if GEMM_MOST_NV == 4
+#define GEMM_SMALLS(mr) GEMM_SMALL(mr, 1) GEMM_SMALL(mr, 2) GEMM_SMALL(mr, 3) GEMM_SMALL(mr, 4)
+#define GEMM_SMALL_ENTRY(mr) {gemm_small_##mr##x1, gemm_small_##mr##x2, gemm_small_##mr##x3, gemm_small_##mr##x4}
+#else
+#define GEMM_SMALLS(mr) GEMM_SMALL(mr, 1) GEMM_SMALL(mr, 2)
+#define GEMM_SMALL_ENTRY(mr) {gemm_small_##mr##x1, gemm_small_##mr##x2}
+#endif
+GEMM_SMALLS(1) GEMM_SMALLS(2) GEMM_SMALLS(3) GEMM_SMALLS(4)
+#if GEMM_WIDE_MR > 4
+GEMM_SMALLS(5) GEMM_SMALLS(6)
+#endif
+#if GEMM_WIDE_MR > 6
+GEMM_SMALLS(7) GEMM_SMALLS(8)
+#endif
+static gemm_small_fn *const gemm_smalls[GEMM_WIDE_MR][GEMM_MOST_NV] = {
+    GEMM_SMALL_ENTRY(1), GEMM_SMALL_ENTRY(2), GEMM_SMALL_ENTRY(3), GEMM_SMALL_ENTRY(4),
+#if GEMM_WIDE_MR > 4
+    GEMM_SMALL_ENTRY(5), GEMM_SMALL_ENTRY(6),
+#endif
+#if GEMM_WIDE_MR > 6
+    GEMM_SMALL_ENTRY(7), GEMM_SMALL_ENTRY(8),
+#endif
+};
+
+/* c[m,n] (+)= a @ b (+ bias). b in place, its rows ldb apart; or stored transposed, and packed into `room`, for k rows
+ * of its panels. */
+static void gemm_small(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
+                       float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+{
+    if (room) gemm_pack_bt(room, b, ldb, k, n, 1);
+    for (int64_t j = 0; j < n;) {
+        int nv = gemm_panel_vectors(j, n, 1);
+        int64_t width = nv * VL, tail = n - j < width ? n - j - (width - VL) : VL;
+        for (int64_t i = 0; i < m;) {
+            int mr = gemm_tile_rows(i, m, 1);
+            gemm_smalls[mr - 1][nv - 1](c + i * ldc + j, ldc, a + i * rs, rs, cs, room ? room + j * k : b + j,
+                                        room ? width : ldb, bias ? bias + j : 0, acc, tail, k);
             i += mr;
         }
         j += width;
@@ -301,12 +394,6 @@ static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int6
 /* A c of a few columns, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where
  * a tile would leave most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced
  * together. */
-#if VL == 4
-#define GEMM_DOT_ROWS 2
-#else
-#define GEMM_DOT_ROWS 4
-#endif
-#define GEMM_DOT_COLUMNS (VL / GEMM_DOT_ROWS)
 
 /* VL vectors -> the sums of each, in their order. */
 INLINE vf gemm_sums(vf r[VL])
@@ -318,38 +405,46 @@ INLINE vf gemm_sums(vf r[VL])
     return r[0];
 }
 
-INLINE void gemm_dot_step(vf s[VL], const float *const a[GEMM_DOT_ROWS], const float *const b[GEMM_DOT_COLUMNS],
-                          int64_t p, int64_t left)
+INLINE void gemm_dot_step(const int columns, vf s[VL], const float *const *a, const float *const *b, int64_t p,
+                          int64_t left)
 {
-    vf bp[GEMM_DOT_COLUMNS];
-    UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++)
-        bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
-    UNROLL for (int i = 0; i < GEMM_DOT_ROWS; i++) {
+    vf bp[VL];
+    UNROLL for (int j = 0; j < columns; j++) bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
+    UNROLL for (int i = 0; i < VL / columns; i++) {
         vf ai = left < VL ? vkeep(vload(a[i] + p), left) : vload(a[i] + p);
-        UNROLL for (int j = 0; j < GEMM_DOT_COLUMNS; j++) s[i * GEMM_DOT_COLUMNS + j] += ai * bp[j];
+        UNROLL for (int j = 0; j < columns; j++) s[i * columns + j] += ai * bp[j];
     }
 }
 
-static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb,
-                      const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+/* columns: of a block of VL sums. */
+INLINE void gemm_dots_body(const int columns, float *c, int64_t ldc, const float *a, int64_t lda, const float *bt,
+                           int64_t ldb, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
 {
-    for (int64_t i = 0; i < m; i += GEMM_DOT_ROWS)
-        for (int64_t j = 0; j < n; j += GEMM_DOT_COLUMNS) {
-            int64_t rows = m - i < GEMM_DOT_ROWS ? m - i : GEMM_DOT_ROWS;
-            int64_t columns = n - j < GEMM_DOT_COLUMNS ? n - j : GEMM_DOT_COLUMNS, p = 0;
-            const float *ai[GEMM_DOT_ROWS], *bj[GEMM_DOT_COLUMNS]; /* beyond the edge: the last one again */
-            UNROLL for (int r = 0; r < GEMM_DOT_ROWS; r++) ai[r] = a + (i + (r < rows ? r : rows - 1)) * lda;
-            UNROLL for (int q = 0; q < GEMM_DOT_COLUMNS; q++) bj[q] = bt + (j + (q < columns ? q : columns - 1)) * ldb;
+    const int rows = VL / columns;
+    for (int64_t i = 0; i < m; i += rows)
+        for (int64_t j = 0; j < n; j += columns) {
+            int64_t down = m - i < rows ? m - i : rows, across = n - j < columns ? n - j : columns, p = 0;
+            const float *ai[VL], *bj[VL]; /* beyond the edge: the last one again */
+            UNROLL for (int r = 0; r < rows; r++) ai[r] = a + (i + (r < down ? r : down - 1)) * lda;
+            UNROLL for (int q = 0; q < columns; q++) bj[q] = bt + (j + (q < across ? q : across - 1)) * ldb;
             vf s[VL];
             UNROLL for (int r = 0; r < VL; r++) s[r] = vset(0);
-            for (; p + VL <= k; p += VL) gemm_dot_step(s, ai, bj, p, VL);
-            if (p < k) gemm_dot_step(s, ai, bj, p, k - p);
+            for (; p + VL <= k; p += VL) gemm_dot_step(columns, s, ai, bj, p, VL);
+            if (p < k) gemm_dot_step(columns, s, ai, bj, p, k - p);
             float sums[VL];
             vstore(sums, gemm_sums(s));
-            for (int64_t r = 0; r < rows; r++)
-                for (int64_t q = 0; q < columns; q++) {
-                    float *to = c + (i + r) * ldc + j + q, value = sums[r * GEMM_DOT_COLUMNS + q];
+            for (int64_t r = 0; r < down; r++)
+                for (int64_t q = 0; q < across; q++) {
+                    float *to = c + (i + r) * ldc + j + q, value = sums[r * columns + q];
                     *to = acc ? *to + value : bias ? value + bias[j + q] : value;
                 }
         }
+}
+static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb,
+                      const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+{
+    const int most = VL == 16 ? 4 : 2;
+    if (n == 1) gemm_dots_body(1, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
+    else if (n == 2 || most == 2) gemm_dots_body(2, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
+    else gemm_dots_body(most, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
 }

@@ -30,7 +30,7 @@
 const nn_kernels ISA_TABLE(ISA) = {
     .name = ISA_STRING(ISA),
     .mr = GEMM_MR, .nr = GEMM_NV * VL, .kc = GEMM_KC,
-    .vl = VL, .wide_mr = GEMM_WIDE_MR, .wide_nr = GEMM_WIDE_NV * VL,
+    .vl = VL, .wide_nr = GEMM_WIDE_NV * VL,
 #define KERNEL(name, arguments) .name = name,
 #define KERNEL_RETURNS(type, name, arguments) .name = name,
 #include "kernels.inc"

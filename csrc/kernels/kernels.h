@@ -83,7 +83,7 @@ typedef struct {
 typedef struct {
     const char *name;
     int mr, nr, kc; /* gemm: rows and columns of a register tile, and how much of k goes through it at once */
-    int vl, wide_mr, wide_nr; /* floats of a vector; the wide tile, or mr and nr again */
+    int vl, wide_nr; /* floats of a vector; columns of the wide tile, or nr again */
 #define KERNEL(name, arguments) void (*name) arguments;
 #define KERNEL_RETURNS(type, name, arguments) type (*name) arguments;
 #include "kernels.inc"

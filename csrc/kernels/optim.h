@@ -39,26 +39,66 @@ static void sgd(float *w, float *m, const float *g, const nn_sgd *hp, int64_t n)
 }
 
 /* m += gain1 (g - m),  v = beta2 v + gain2 g^2,  w = keep w - lr m / (root sqrt(v) + eps)
- * AMSGrad: the largest v so far in place of v. */
-INLINE void adam_body(const int with_largest, float *w, float *m, float *v, float *largest, const float *g,
-                      const nn_adam h, int64_t n)
+ * AMSGrad: the largest v so far in place of v. plain: the gradient as it is.
+ *
+ * In two stages, as root and division are a chain of about 60 cycles, of which a processor sees too few at a time: some
+ * vectors are divided while the next ones' roots are on their way. With vroot, 4610 parameters take 1.6 us instead of
+ * 2.7 on a Xeon (Cascade Lake), where 22 of the 23 cycles a vector went to the divider. */
+#define ADAM_VECTORS (VL == 16 ? 4 : 2)
+
+/* The first stage for one vector: returns v, or the largest, and in *step lr m. n: elements there. */
+INLINE vf adam_moments(const int with_largest, const int plain, const float *w, float *m, float *v, float *largest,
+                       const float *g, const nn_adam *h, int64_t n, vf *step)
 {
-    for (int64_t i = 0; i < n; i += VL) {
-        vf wi = vload(w + i), gi = optim_gradient(g + i, wi, h.sign, h.decay), mi = vload(m + i);
-        mi += vset(h.gain1) * (gi - mi);
-        vf var = vset(h.beta2) * vload(v + i) + vset(h.gain2) * (gi * gi), top = var;
-        if (with_largest) top = vmax(vload(largest + i), var);
-        wi = vset(h.keep) * wi - vset(h.lr) * mi / (vset(h.root) * vsqrt(top) + vset(h.eps));
-        optim_store(m + i, mi, n - i);
-        optim_store(v + i, var, n - i);
-        if (with_largest) optim_store(largest + i, top, n - i);
-        optim_store(w + i, wi, n - i);
+    vf gi = plain ? vload(g) : optim_gradient(g, vload(w), h->sign, h->decay), mi = vload(m);
+    mi += vset(h->gain1) * (gi - mi);
+    vf var = vset(h->beta2) * vload(v) + vset(h->gain2) * (gi * gi), top = var;
+    if (with_largest) top = vmax(vload(largest), var);
+    optim_store(m, mi, n);
+    optim_store(v, var, n);
+    if (with_largest) optim_store(largest, top, n);
+    *step = vset(h->lr) * mi;
+    return top;
+}
+INLINE vf adam_denominator(vf top, const nn_adam *h) { return vset(h->root) * vroot(top) + vset(h->eps); }
+INLINE void adam_weights(float *w, vf step, vf denominator, const nn_adam *h, int64_t n)
+{
+    optim_store(w, vset(h->keep) * vload(w) - step / denominator, n);
+}
+
+INLINE void adam_body(const int with_largest, const int plain, float *w, float *m, float *v, float *largest,
+                      const float *g, const nn_adam h, int64_t n)
+{
+    const int block = ADAM_VECTORS * VL;
+    vf step[ADAM_VECTORS], denominator[ADAM_VECTORS], top[ADAM_VECTORS], next[ADAM_VECTORS];
+    int64_t i = 0;
+    for (; i + block <= n; i += block) {
+        UNROLL for (int j = 0; j < ADAM_VECTORS; j++) {
+            int64_t k = i + j * VL;
+            top[j] = adam_moments(with_largest, plain, w + k, m + k, v + k, with_largest ? largest + k : 0, g + k, &h,
+                                  VL, &next[j]);
+        }
+        if (i > 0)
+            UNROLL for (int j = 0; j < ADAM_VECTORS; j++)
+                adam_weights(w + i - block + j * VL, step[j], denominator[j], &h, VL);
+        UNROLL for (int j = 0; j < ADAM_VECTORS; j++) step[j] = next[j], denominator[j] = adam_denominator(top[j], &h);
+    }
+    if (i > 0)
+        UNROLL for (int j = 0; j < ADAM_VECTORS; j++)
+            adam_weights(w + i - block + j * VL, step[j], denominator[j], &h, VL);
+    for (; i < n; i += VL) {
+        top[0] = adam_moments(with_largest, plain, w + i, m + i, v + i, with_largest ? largest + i : 0, g + i, &h,
+                              n - i, step);
+        adam_weights(w + i, step[0], adam_denominator(top[0], &h), &h, n - i);
     }
 }
 static void adam(float *w, float *m, float *v, float *largest, const float *g, const nn_adam *hp, int64_t n)
 {
-    if (largest) adam_body(1, w, m, v, largest, g, *hp, n);
-    else adam_body(0, w, m, v, largest, g, *hp, n);
+    int plain = hp->sign == 1 && hp->decay == 0;
+    if (largest && plain) adam_body(1, 1, w, m, v, largest, g, *hp, n);
+    else if (largest) adam_body(1, 0, w, m, v, largest, g, *hp, n);
+    else if (plain) adam_body(0, 1, w, m, v, largest, g, *hp, n);
+    else adam_body(0, 0, w, m, v, largest, g, *hp, n);
 }
 
 /* v = alpha v + gain g^2,  d = g / (sqrt(v) + eps),  m = momentum m + d,  w -= lr m   (without m: lr d)

@@ -111,6 +111,10 @@ INLINE void reduce_columns_body(const int kind, float *y, const float *x, const 
         int64_t rows = r < 32 ? r : 32, j = 0;
         for (; j + nv * VL <= i; j += nv * VL)
             reduce_strip(kind, nv, 1, y + j, x + j, mean ? mean + j : 0, join, rows, ld, VL);
+        if (nv == 8 && j + 4 * VL <= i) {
+            reduce_strip(kind, 4, 2, y + j, x + j, mean ? mean + j : 0, join, rows, ld, VL);
+            j += 4 * VL;
+        }
         for (; j < i; j += VL)
             reduce_strip(kind, 1, 4, y + j, x + j, mean ? mean + j : 0, join, rows, ld, i - j < VL ? i - j : VL);
     }

@@ -81,6 +81,19 @@ INLINE void vinterleave(vf *r, const int rows)
     }
 }
 INLINE void vtranspose(vf r[VL]) { vinterleave(r, VL); }
+/* The inverse: `rows` floats of each column after another, taken apart into rows. */
+INLINE void vdeinterleave(vf *r, const int rows)
+{
+    const vi even = 2 * (vi)V_IOTA, odd = even + 1;
+    for (int w = 1; w < rows; w *= 2) {
+        vf t[VL];
+        UNROLL for (int i = 0; i < rows / 2; i++) {
+            t[i] = vshuffle(r[2 * i], r[2 * i + 1], even);
+            t[i + rows / 2] = vshuffle(r[2 * i], r[2 * i + 1], odd);
+        }
+        UNROLL for (int i = 0; i < rows; i++) r[i] = t[i];
+    }
+}
 
 /* Writes the first n lanes, 0 <= n <= VL. */
 INLINE void vstore_n(float *p, vf a, int64_t n)
@@ -261,6 +274,20 @@ INLINE vf vsqrt(vf a)
     return (vf)vsqrtq_f32((float32x4_t)a);
 #else
     return (vf)_mm_sqrt_ps((__m128)a);
+#endif
+}
+
+/* The square root of a >= 0 to 1 ulp, without the divider where that is slow: an estimate of 1 / sqrt(a) and a step of
+ * Newton's, which gives NaN for 0 and infinity. */
+INLINE vf vroot(vf a)
+{
+#if VL == 16
+    vf r = (vf)_mm512_rsqrt14_ps((__m512)a), s = a * r, h = r * vset(0.5f);
+    enum { zero_or_infinity = 0x02 | 0x04 | 0x08 };
+    return (vf)_mm512_mask_mov_ps((__m512)(s + s * (vset(0.5f) - s * h)),
+                                  _mm512_fpclass_ps_mask((__m512)a, zero_or_infinity), (__m512)a);
+#else
+    return vsqrt(a);
 #endif
 }
 
