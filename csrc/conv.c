@@ -23,7 +23,7 @@ static int pointwise(const nn_conv *g)
 }
 
 /* Whether lines of so many pixels are better cut into wide tiles. */
-static int nn_wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t outputs)
+static int wide_lines(int64_t images, int64_t lines, int64_t pixels, int64_t outputs)
 {
     return nn_k->gemm_wide(nn_small_map(images, lines * pixels) ? images : pixels, outputs);
 }
@@ -45,7 +45,7 @@ static int forward(const nn_conv *g, float *y, const float *x, const float *w, c
         .y_image = g->p * g->q * g->o, .y_line = g->q * g->o, .y_pixel = g->o, .h = g->h, .w = g->w, .c = g->c,
         .step_h = g->stride_h, .step_w = g->stride_w, .groups = g->groups, .inputs = inputs, .outputs = outputs,
         .rows = rows, .depthwise = apart, .f = f, .attr = attr, .moments = moments,
-        .places = (nn_place *)memory, .wide = nn_wide_lines(g->b, g->p, g->q, outputs),
+        .places = (nn_place *)memory, .wide = wide_lines(g->b, g->p, g->q, outputs),
     };
     int joined = g->groups == 1 && g->dilation_w == 1 && g->s * g->c <= DEPTH && !nn_small_map(g->b, g->p * g->q);
     for (int64_t r = 0; r < g->r; r++)
@@ -68,7 +68,7 @@ static int backward(const nn_conv *g, float *dx, const float *dy, const float *w
 {
     int64_t inputs = g->o / g->groups, outputs = g->c / g->groups, window = g->r * g->s, rows = window * inputs;
     int64_t packed_group = nn_packed_size(rows, outputs);
-    int apart = nn_depthwise(g), wide = nn_wide_lines(g->b, g->h / g->stride_h, ceil_div(g->w, g->stride_w), outputs);
+    int apart = nn_depthwise(g), wide = wide_lines(g->b, g->h / g->stride_h, ceil_div(g->w, g->stride_w), outputs);
     size_t list = nn_places_bytes(g, inputs), packed = apart ? 0 : (size_t)(g->groups * packed_group) * sizeof(float);
     size_t turned = apart ? 0 : (size_t)(rows * outputs) * sizeof(float);
     char *memory = nn_alloc(list + packed + turned);

@@ -543,8 +543,9 @@ cdef class Program:
         return True
 
     def guards_hold(self):
-        """Whether all that the recording has read from Python is still there."""
-        return all([holds(guard) for guard in self.guards])
+        """Whether all that the recording has read from Python is still there, and nothing else can be read: the modules
+        are the same."""
+        return self.structure == structure and all([holds(guard) for guard in self.guards])
 
     def guard_that_differs(self, Program other):
         """The name of something that the step reads and that changed between the two recordings; None if nothing."""

@@ -245,3 +245,15 @@ def test_libraries_are_not_searched():
     for _ in range(3):
         step(np.ones((1, 2), "f4"))
     assert [g[4] for g in step.programs[0].core.guards] == ["model"]
+
+
+def test_a_module_replaced_between_two_recordings_is_searched_anew():
+    model = nn.Sequential(nn.Linear(3, 3))
+    step = nncore.compile(lambda x: model(x))
+    x = nncore.ones(2, 3)
+    step(x)
+    setattr(model, "0", Scaled())  # reads more than what was there at the first recording
+    for _ in range(3):
+        step(x)
+    model[0].config.inner.rate = 2.0
+    np.testing.assert_array_equal(step(x).numpy(), 2.0)
