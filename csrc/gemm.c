@@ -23,7 +23,7 @@
 #include "par.h"
 
 #define NC 2112          /* columns of a packed block, at most: kc * NC floats = 4 MB with AVX-512, 2 MB without */
-#define MC (16 * nn_k->mr) /* rows of a task: about 128 */
+#define MC (16 * nn_k->mr) /* rows of a task: about 128; all of up to twice as many, if a is not packed */
 #define NB(g) (256 / (g)->nr * (g)->nr) /* columns of a task where rows alone are too few tasks for the threads */
 #define PACKING_COLUMNS 96 /* a is packed for so many columns, if it is stored transposed ... */
 #define ALIASING_ROW 1024 /* ... or its rows lie a multiple of 4 KB apart, and so in the same cache sets */
@@ -56,6 +56,7 @@ typedef struct {
     enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
     float *packed_a; /* one block per worker, or NULL */
+    int64_t mc;            /* rows of a task */
     int nr;                /* columns are cut at multiples of this: one panel, or two wide ones (one might be cut
                             * otherwise near the end, 9 vectors into 3 x 3) */
     int64_t nb, col_tasks; /* columns of a task: a multiple of nr; the last task has what is left */
@@ -90,8 +91,8 @@ static void pack_task(void *arg, int64_t task, int worker)
 static void block_task(void *arg, int64_t task, int worker)
 {
     gemm *g = arg;
-    int64_t i = task / g->col_tasks * MC, j = task % g->col_tasks * g->nb;
-    int64_t rows = min(MC, g->m - i), width = task % g->col_tasks + 1 < g->col_tasks ? g->nb : g->nc - j;
+    int64_t i = task / g->col_tasks * g->mc, j = task % g->col_tasks * g->nb;
+    int64_t rows = min(g->mc, g->m - i), width = task % g->col_tasks + 1 < g->col_tasks ? g->nb : g->nc - j;
     float *c = g->c + i * g->ldc + g->jc + j;
     const float *a = g->a + i * g->rs + g->pc * g->cs;
     int64_t rs = g->rs, cs = g->cs;
@@ -171,11 +172,13 @@ static int run(gemm *g)
     if (is_small(g)) return run_small(g);
     /* blocks of 0.63 to 1.25 times nn_k->kc */
     int64_t depth_blocks = 4 * g->k < 5 * nn_k->kc ? 1 : (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc);
-    int64_t kc = depth_blocks == 1 ? g->k : ceil_div(g->k, depth_blocks), row_tasks = ceil_div(g->m, MC);
-    int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS), pack_a;
-    pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->rs % ALIASING_ROW == 0);
+    int64_t kc = depth_blocks == 1 ? g->k : ceil_div(g->k, depth_blocks);
+    int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS);
+    int pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->rs % ALIASING_ROW == 0);
     int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
                               (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
+    g->mc = !pack_a && g->m <= 2 * MC ? g->m : MC;
+    int64_t row_tasks = ceil_div(g->m, g->mc);
     g->wide = !pack_a && nn_k->gemm_wide(g->m, g->n);
     g->nr = g->wide ? 2 * nn_k->wide_nr : nn_k->nr;
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
