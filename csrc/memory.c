@@ -3,22 +3,29 @@
  * A training step asks for the same sizes over and over, so a freed block is kept on a list of its size class and
  * handed out again: about 10 ns, and the memory is warm. Classes are four to a power of two (at most 25 % lost; pages
  * never touched cost nothing). A block has no header: whoever frees it knows its size. The list pointer lives in the
- * block. Cached memory is bounded by CACHE_LIMIT and given back when the system has no more.
+ * block. Cached memory is bounded by CACHE_LIMIT and given back when the system has no more. A step that is recorded will
+ * not run this way again, so meanwhile little is kept beyond what is live at the peak: sizes that are needed one after
+ * another would add up.
  *
  * Rejected: thread-local caches. Blocks are mostly taken by the one thread that runs Python; a spin lock costs 5 ns.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "nn.h"
 
 #define LARGEST ((size_t)1 << 46)
 #define CLASSES 161 /* size_class(LARGEST) is the last */
 #define CACHE_LIMIT ((size_t)256 << 20)
+#define MAPPED ((size_t)1 << 20)
+/* What live and cached memory may be together in thrifty times, if 1.25 times the peak is less. */
+#define SPARE ((size_t)64 << 20)
 
 static void *free_lists[CLASSES];
 static size_t live, peak, cached;
 static int64_t fail_countdown = -1;
+static int thrifty;
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 
 static void acquire(void) { while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) ; }
@@ -35,10 +42,26 @@ static int size_class(size_t bytes, size_t *size)
     return (power - 6) * 4 + (int)quarter; /* quarter 4 is quarter 0 of the next power */
 }
 
+/* Large blocks are mapped one by one, so that what is given back is given back: malloc would keep it, in pieces. */
 static void *from_system(size_t size)
 {
     void *p;
+    if (size >= MAPPED) {
+        p = mmap(NULL, size + NN_OVERREAD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
     return posix_memalign(&p, NN_ALIGN, size + NN_OVERREAD) ? NULL : p;
+}
+
+static void to_system(void *p, size_t size)
+{
+    if (size >= MAPPED) munmap(p, size + NN_OVERREAD);
+    else free(p);
+}
+
+static size_t class_size(int class)
+{
+    return ((size_t)1 << (class / 4 + 6)) + (size_t)(class % 4) * ((size_t)1 << (class / 4 + 4));
 }
 
 void *nn_alloc(size_t bytes)
@@ -81,13 +104,14 @@ void nn_free(void *p, size_t bytes)
     acquire();
     live -= size;
     int keep = cached + size <= CACHE_LIMIT;
+    if (thrifty && live + cached + size > SPARE && live + cached + size > peak + peak / 4) keep = 0;
     if (keep) {
         *(void **)p = free_lists[class];
         free_lists[class] = p;
         cached += size;
     }
     release();
-    if (!keep) free(p);
+    if (!keep) to_system(p, size);
 }
 
 void nn_memory_trim(void)
@@ -99,17 +123,14 @@ void nn_memory_trim(void)
         release();
         while (p) {
             void *next = *(void **)p;
-            free(p);
+            to_system(p, class_size(class));
             p = next;
         }
     }
     acquire();
     cached = 0;
     for (int class = 0; class < CLASSES; class++) /* what other threads freed meanwhile */
-        for (void *p = free_lists[class]; p; p = *(void **)p) {
-            size_t size = ((size_t)1 << (class / 4 + 6)) + (size_t)(class % 4) * ((size_t)1 << (class / 4 + 4));
-            cached += size;
-        }
+        for (void *p = free_lists[class]; p; p = *(void **)p) cached += class_size(class);
     release();
 }
 
@@ -117,6 +138,7 @@ size_t nn_memory_live(void) { return live; }
 size_t nn_memory_peak(void) { return peak; }
 size_t nn_memory_cached(void) { return cached; }
 void nn_memory_reset_peak(void) { peak = live; }
+void nn_memory_thrift(int on) { thrifty = on; }
 void nn_memory_fail_after(int64_t n) { fail_countdown = n; }
 
 static __attribute__((constructor)) void survive_fork(void) { pthread_atfork(acquire, release, release); }

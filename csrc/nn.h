@@ -126,6 +126,7 @@ void nn_free(void *p, size_t bytes);
 size_t nn_memory_live(void), nn_memory_peak(void), nn_memory_cached(void);
 void nn_memory_trim(void);               /* gives cached blocks back to the system */
 void nn_memory_reset_peak(void);
+void nn_memory_thrift(int on);           /* whether to keep less of what is freed */
 void nn_memory_fail_after(int64_t n);    /* test hook: the n-th allocation from here on fails, once; negative: off */
 
 extern const char *const nn_build;       /* what this was built with: lines of `name: value` */

@@ -237,12 +237,14 @@ cdef class Program:
         nn_wished()   # forget what ran before
         recorder = self
         nn_recording = 1
+        nn_memory_thrift(True)
 
     def stop(self):
         """Record no further."""
         global recorder, nn_recording
         nn_recording = 0
         recorder = None
+        nn_memory_thrift(False)
 
     # ---- planning --------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ cdef extern from "nn.h" nogil:
     size_t nn_memory_cached()
     void nn_memory_trim()
     void nn_memory_reset_peak()
+    void nn_memory_thrift(int on)
     void nn_memory_fail_after(int64_t n)
     const char *nn_build
     int nn_isa_count()
