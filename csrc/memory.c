@@ -3,9 +3,9 @@
  * A training step asks for the same sizes over and over, so a freed block is kept on a list of its size class and
  * handed out again: about 10 ns, and the memory is warm. Classes are four to a power of two (at most 25 % lost; pages
  * never touched cost nothing). A block has no header: whoever frees it knows its size. The list pointer lives in the
- * block. Cached memory is bounded by CACHE_LIMIT and given back when the system has no more. A step that is recorded will
- * not run this way again, so meanwhile little is kept beyond what is live at the peak: sizes that are needed one after
- * another would add up.
+ * block. Cached memory is bounded by CACHE_LIMIT and given back when the system has no more. A step that is recorded
+ * will not run this way again, so meanwhile little is kept beyond what is live at the peak: sizes that are needed one
+ * after another would add up.
  *
  * Rejected: thread-local caches. Blocks are mostly taken by the one thread that runs Python; a spin lock costs 5 ns.
  */
