@@ -41,8 +41,12 @@ def pool(kind, x, window, stride, padding):
         if kind == "max":
             return lax.reduce_window(x, -jnp.inf, lax.max, sizes, steps, pads)
         return lax.reduce_window(x, 0.0, lax.add, sizes, steps, pads) / window**2
+    def both(dy, x):  # an average's gradient alone would leave the forward pass out
+        y, back = jax.vjp(f, x)
+        return back(dy)[0], y
     image = array(1, *x)
-    return jitted(lambda dy, x: jax.vjp(f, x)[1](dy)[0], array(2, *jax.eval_shape(f, image).shape), image)
+    g, args = jax.jit(both), (array(2, *jax.eval_shape(f, image).shape), image)
+    return {"jit": lambda: jax.block_until_ready(g(*args))[0]}
 
 
 def batch_norm(x):
