@@ -19,19 +19,18 @@ def main(num_epochs):
     nncore.manual_seed(0)
     train, test = fashion_mnist(channels=True)   # bytes [n, 28, 28, 1]
     normalize = Normalize((0.2860,), (0.3530,))
-    data_loader = DataLoader(train.inputs, train.targets, batch_size=64, shuffle=True,
-                             augment=[RandomCrop(28, padding=2), RandomHorizontalFlip(), normalize])
+    data_loader = DataLoader(train.inputs, train.targets, batch_size=128, shuffle=True,
+                             augment=[RandomCrop(28, padding=1), RandomHorizontalFlip(), normalize])
     test_loader = DataLoader(test.inputs, test.targets, batch_size=1000, augment=[normalize])
 
     model = nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 5, padding=2, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(4),
-        nn.Flatten(), nn.Dropout(0.25),
-        nn.Linear(3 * 3 * 64, 64), nn.ReLU(),
-        nn.Linear(64, 10),
+        nn.Conv2d(32, 64, 5, padding=2, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.4),
+        nn.Linear(7 * 7 * 64, 10),
     )
     print(model.summary((1, 28, 28, 1)))
-    optimizer = optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2)
+    optimizer = optim.AdamW(model.parameters(), lr=3e-3, weight_decay=3e-2)
     schedule = optim.CosineAnnealingLR(optimizer, T_max=num_epochs)
 
     @nncore.compile
@@ -51,4 +50,4 @@ def main(num_epochs):
 
 
 if __name__ == "__main__":
-    main(num_epochs=int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    main(num_epochs=int(sys.argv[1]) if len(sys.argv) > 1 else 25)
