@@ -122,9 +122,9 @@ def set_conv_algorithm(name):
 
     Others are always computed directly. "auto" takes Winograd's F(4x4, 3x3) and F(2x2, 5x5) (Winograd, 1980; Lavin and
     Gray, 2016) from 12 channels in on, for results of at least 4 x 4 or 5 x 5 pixels and 64 pixels over the batch: up
-    to twice as fast, with two to three times the rounding error. The gradient of the input is a convolution of the
-    result's gradient, whose channels then count. The environment variable NNCORE_CONV_ALGORITHM sets it at import.
-    ValueError for other names.
+    to twice as fast, with two to three times the rounding error (seven times in the weights' gradient of 256 channels,
+    1.3e-6 of its size). The gradient of the input is a convolution of the result's gradient, whose channels then count.
+    The environment variable NNCORE_CONV_ALGORITHM sets it at import. ValueError for other names.
     """
     if name not in CONV_ALGORITHMS:
         raise ValueError(f"set_conv_algorithm: {name!r} is not one of {', '.join(CONV_ALGORITHMS)}")
