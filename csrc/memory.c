@@ -18,7 +18,11 @@
 #define LARGEST ((size_t)1 << 46)
 #define CLASSES 161 /* size_class(LARGEST) is the last */
 #define CACHE_LIMIT ((size_t)256 << 20)
+#ifdef __SANITIZE_ADDRESS__
+#define MAPPED SIZE_MAX /* all blocks are malloc's, whose ends are watched */
+#else
 #define MAPPED ((size_t)1 << 20)
+#endif
 /* What live and cached memory may be together in thrifty times, if 1.25 times the peak is less. */
 #define SPARE ((size_t)64 << 20)
 
