@@ -88,6 +88,14 @@ static void pack_task(void *arg, int64_t task, int worker)
     else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
 }
 
+/* c = f(c), for a block of it */
+static void activate(const gemm *g, float *c, int64_t rows, int64_t width)
+{
+    if (!g->f) return;
+    if (width == g->ldc) g->f(c, c, g->attr, rows * width);
+    else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
+}
+
 static void block_task(void *arg, int64_t task, int worker)
 {
     gemm *g = arg;
@@ -112,10 +120,7 @@ static void block_task(void *arg, int64_t task, int worker)
         nn_k->gemm_block(c, g->ldc, a, rs, cs, b_at(g, j), g->ldb, g->tb,
                          g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL, bias, acc, rows,
                          width, g->kc, g->wide);
-    if (g->f && g->pc + g->kc == g->k) {
-        if (width == g->ldc) g->f(c, c, g->attr, rows * width);
-        else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
-    }
+    if (g->pc + g->kc == g->k) activate(g, c, rows, width);
 }
 
 /* Nothing to multiply: c = f(bias), or f(c) when accumulating. */
@@ -159,9 +164,7 @@ static int run_small(const gemm *g)
     if (bytes && !(room = nn_alloc(bytes))) return NN_NOMEM;
     nn_k->gemm_small(g->c, g->ldc, g->a, g->rs, g->cs, g->b, g->ldb, room, g->bias, g->acc, g->m, g->n, g->k);
     nn_free(room, bytes);
-    if (g->f && g->ldc == g->n) g->f(g->c, g->c, g->attr, g->m * g->n);
-    else if (g->f)
-        for (int64_t i = 0; i < g->m; i++) g->f(g->c + i * g->ldc, g->c + i * g->ldc, g->attr, g->n);
+    activate(g, g->c, g->m, g->n);
     return NN_OK;
 }
 

@@ -61,6 +61,7 @@ cdef class Array:
             host_reads(self)
         if readonly and flags & PyBUF_WRITABLE:
             raise BufferError("Array: this memory is borrowed and may not be written")
+        root(self).moments = None   # the host may write what they are of
         cdef Py_ssize_t *sizes = <Py_ssize_t *>PyMem_Malloc(2 * NN_MAX_DIMS * sizeof(Py_ssize_t))
         if sizes == NULL:
             raise MemoryError("Array: no memory to describe the buffer")
