@@ -12,11 +12,11 @@
  *
  * a is read in place, by broadcast; one that is stored transposed, or whose rows share cache sets, is packed for every
  * task, unless c is narrow: then it is used too few times. b is read in place for few rows, and where it is small and
- * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed just before it
- * is used, while it stays in L2. The blocks of k depend on sizes only, so results are bitwise equal for any number of
- * threads. Where c has too few blocks to share but k is long (a weight gradient over many rows), k is cut every
- * SPLIT_DEPTH and the partial sums are added in order. A c of a few columns goes other ways (run_dots, run_turned),
- * and so does a product that is one task by far (run_small).
+ * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed as it is used,
+ * and stays in L2. What need not be turned is packed by the first tiles that read it. The blocks of k depend on sizes
+ * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
+ * weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order. A c of a few
+ * columns goes other ways (run_dots, run_turned), and so does a product that is one task by far (run_small).
  */
 #include <string.h>
 #include "gemm.h"
@@ -55,6 +55,7 @@ typedef struct {
     /* of b: not at all, panel by panel in each task, or a block for all tasks */
     enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
+    int packs_first; /* the first task packs a BLOCK for the others, as there is one worker */
     float *packed_a; /* one block per worker, or NULL */
     int64_t mc;            /* rows of a task */
     int nr;                /* columns are cut at multiples of this: one panel, or two wide ones (one might be cut
@@ -103,23 +104,16 @@ static void block_task(void *arg, int64_t task, int worker)
     int64_t rows = min(g->mc, g->m - i), width = task % g->col_tasks + 1 < g->col_tasks ? g->nb : g->nc - j;
     float *c = g->c + i * g->ldc + g->jc + j;
     const float *a = g->a + i * g->rs + g->pc * g->cs;
-    int64_t rs = g->rs, cs = g->cs;
-    if (g->packed_a) {
-        float *to = g->packed_a + worker * packed_a_size(g->kc);
-        if (cs == 1) nn_k->gemm_pack_a(to, a, rs, rows, g->kc);
-        else nn_k->gemm_pack_at(to, a, cs, rows, g->kc);
-        a = to;
-        cs = 0;
-    }
+    float *a_room = g->packed_a ? g->packed_a + worker * packed_a_size(g->kc) : NULL;
     const float *bias = g->bias && g->pc == 0 ? g->bias + g->jc + j : NULL;
     int acc = g->acc || g->pc > 0;
-    if (g->packing == BLOCKS)
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, g->packed_b + j * g->kc, 0, 0, NULL, bias, acc, rows, width, g->kc,
-                         g->wide);
-    else
-        nn_k->gemm_block(c, g->ldc, a, rs, cs, b_at(g, j), g->ldb, g->tb,
-                         g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL, bias, acc, rows,
-                         width, g->kc, g->wide);
+    const float *b = b_at(g, j);
+    float *room = g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL;
+    int64_t ldb = g->ldb, room_step = 0;
+    if (g->packing == BLOCKS && g->packs_first && i == 0) room = g->packed_b + j * g->kc, room_step = g->kc;
+    else if (g->packing == BLOCKS) b = g->packed_b + j * g->kc, ldb = 0;
+    nn_k->gemm_block(c, g->ldc, a, g->rs, g->cs, a_room, b, ldb, ldb && g->tb, room, room_step, bias, acc, rows, width,
+                     g->kc, g->wide);
     if (g->pc + g->kc == g->k) activate(g, c, rows, width);
 }
 
@@ -185,6 +179,7 @@ static int run(gemm *g)
     g->wide = !pack_a && nn_k->gemm_wide(g->m, g->n);
     g->nr = g->wide ? 2 * nn_k->wide_nr : nn_k->nr;
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
+    g->packs_first = workers == 1;
     g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
     int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
     size_t b_bytes = (size_t)b_floats * sizeof(float);
@@ -202,7 +197,7 @@ static int run(gemm *g)
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
             double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;
-            if (g->packing == BLOCKS) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
+            if (g->packing == BLOCKS && !g->packs_first) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
             nn_for(row_tasks * g->col_tasks, work, block_task, g);
         }
     }

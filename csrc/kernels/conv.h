@@ -18,8 +18,7 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
                 const float *al = a + image * l->a_image + line * l->a_line;
                 for (int64_t i = 0; i < m;) {
                     int mr = gemm_tile_rows(i, m, wide);
-                    gemm_ahead ahead[2] = {gemm_rows_ahead(cl + (i + mr) * ldc, i + mr < m ? mr : 0, width, ldc),
-                                           gemm_rows_ahead(a, 0, 1, 1)};
+                    gemm_ahead ahead = {cl + (i + mr < m ? i + mr : i) * ldc, panel, 0, 0};
                     gemm_tiles[mr - 1][transposed][nv - 1](cl + i * ldc, ldc, al + i * (transposed ? 1 : as), as, panel,
                                                            step, x, stretches, bias_j, acc, tail, ahead);
                     i += mr;

@@ -8,9 +8,11 @@
  * What a tile costs beside its multiply-adds decides its shape. With AVX-512, 8 x 3 needs 1.5 instructions for each
  * multiply-add, 8 x 2 needs 1.9: Intel's cores issue four in a cycle, for two multiply-adds, and half of that while the
  * other thread of the core is busy. Filling and emptying a tile takes about 110 cycles (Xeon, Cascade Lake), hence deep
- * blocks of k. While it multiplies, a tile fetches what comes next, two lines every GEMM_PACE steps: in one burst the
- * same lines fill the core's line buffers and stop it. At 2048 on that Xeon, in one run's quiet moments, share of
- * the FMA peak: 75 % without, 80-81 % with the next tile's rows of c or the next panel of b, 85 % with both.
+ * blocks of k. While it multiplies, a tile fetches what comes next, a line every GEMM_PACE steps and a row of c now and
+ * then: in one burst the same lines fill the core's line buffers and stop it. At 2048 on that Xeon, in one run's quiet
+ * moments, share of the FMA peak: 75 % without, 80-81 % with the next tile's rows of c or the next panel of b, 85 %
+ * with both. Every other instruction in that loop counts, even a jump that is never taken: they share ports with the
+ * multiply-adds.
  */
 /* A wider, flatter tile for columns that leave the other one half empty, where an instruction set has one. */
 #ifndef GEMM_WIDE_NV
@@ -36,30 +38,21 @@ INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], c
     UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
     UNROLL for (int i = 0; i < mr; i++) {
         vf aip = vset(i < 3 ? a[i * rs] : i < 6 ? a3[(i - 3) * rs] : a6[(i - 6) * rs]);
-        UNROLL for (int j = 0; j < nv; j++) s[i][j] += aip * bp[j];
+        UNROLL for (int j = 0; j < nv; j++) vmuladd(&s[i][j], aip, bp[j]);
     }
 }
 
-/* Lines to fetch: rows of `run` floats, `stride` floats apart, up to `end`. */
+/* What those who come next will want. A tile cuts its k into as many parts as it has rows; in part r it fetches row r
+ * of c, and a line every GEMM_PACE steps of k: from line + r * stride on, `step` floats further each time. A step of 32
+ * is two lines: the processor brings the other half of 128 bytes by itself. */
 typedef struct {
-    const float *p, *row_end, *end;
-    int64_t run, stride;
+    const float *c, *line;
+    int64_t step, stride;
 } gemm_ahead;
 
-INLINE gemm_ahead gemm_rows_ahead(const float *p, int64_t rows, int64_t run, int64_t stride)
+INLINE void gemm_fetch_row(const int nv, const float *c)
 {
-    return (gemm_ahead){p, p + run, p + rows * stride, run, stride};
-}
-
-INLINE void gemm_fetch(gemm_ahead *f, const int level)
-{
-    if (f->p >= f->end) return;
-    __builtin_prefetch(f->p, 0, level);
-    f->p += 16;
-    if (f->p >= f->row_end) {
-        f->p = f->row_end + f->stride - f->run;
-        f->row_end += f->stride;
-    }
+    UNROLL for (int j = 0; j < nv; j++) __builtin_prefetch(c + j * VL, 1, 3);
 }
 
 /* c (+)= s (+ bias); tail: columns of the last vector. */
@@ -86,39 +79,44 @@ INLINE void gemm_store(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], 
 
 INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a0, int64_t rs, int64_t cs,
                            const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,
-                           int acc, int64_t tail, gemm_ahead *ahead)
+                           int acc, int64_t tail, gemm_ahead ahead)
 {
     vf s[GEMM_MR][GEMM_MOST_NV];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
-    gemm_ahead of_c = ahead[0], of_inputs = ahead[1];
+    int rows = mr; /* of c, still to be fetched */
     for (const nn_stretch *end = x + stretches; x < end; x++) {
         const float *a = a0 + x->a, *b = b0 + x->b * ldb;
-        int64_t k = x->k, p = 0;
-        for (; p + GEMM_PACE <= k; p += GEMM_PACE) {
-            gemm_fetch(&of_c, 3);
-            gemm_fetch(&of_inputs, 2);
+        int groups = (int)(x->k / GEMM_PACE), left = (int)(x->k % GEMM_PACE);
+        int part = groups / mr + (groups < mr), until = 1;
+        const int64_t step = ahead.step, jump = ahead.stride - part * step;
+        const float *line = ahead.line - jump;
+        for (; groups; groups--, line += step) {
+            if (__builtin_expect(!--until, 0)) {
+                until = part;
+                if (rows) gemm_fetch_row(nv, ahead.c), rows--, ahead.c += ldc, line += jump;
+            }
+            __builtin_prefetch(line, 0, 2);
             GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
         }
-        for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+        for (; left; left--, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
     }
-    ahead[1] = of_inputs;
     gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
 }
 
 typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride, const float *b, int64_t ldb,
                           const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail,
-                          gemm_ahead *ahead);
+                          gemm_ahead ahead);
 
 /* a with contiguous k (row) and a with contiguous m (col: a transposed, or packed). */
 #define GEMM_TILE(mr, nv)                                                                                              \
     static void gemm_row_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, const float *b, int64_t ldb,   \
                                      const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
-                                     gemm_ahead *ahead)                                                                \
+                                     gemm_ahead ahead)                                                                \
     { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, x, stretches, bias, acc, tail, ahead); }                        \
     static void gemm_col_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t cs, const float *b, int64_t ldb,   \
                                      const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
-                                     gemm_ahead *ahead)                                                                \
+                                     gemm_ahead ahead)                                                                \
     { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, x, stretches, bias, acc, tail, ahead); }
 #define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2)
 #define GEMM_ENTRY(mr) {{gemm_row_##mr##x1, gemm_row_##mr##x2}, {gemm_col_##mr##x1, gemm_col_##mr##x2}}
@@ -149,6 +147,74 @@ static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][
 #endif
 #if GEMM_MR > 6
     GEMM_TALL_ENTRY(7), GEMM_TALL_ENTRY(8),
+#endif
+};
+
+#define GEMM_COPY_AHEAD 16 /* steps of k */
+
+/* The first tiles to read a panel of b, or of a that is stored transposed, copy it to where the others find it packed:
+ * by itself such a copy waits for memory. Element i, p of a lies at a + i*rs + p*cs; a_room and b_room: where to, or
+ * null. */
+INLINE void gemm_first_body(const int mr, const int nv, float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs,
+                            float *a_room, const float *b, int64_t ldb, float *b_room, const float *bias, int acc,
+                            int64_t tail, int64_t k, gemm_ahead ahead)
+{
+    vf s[GEMM_MR][GEMM_MOST_NV];
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
+    for (int64_t p = 0; p < k; p++, a += cs, b += ldb) {
+        if (p % GEMM_PACE == 0) {
+            if (p < mr * GEMM_PACE) gemm_fetch_row(nv, ahead.c + p / GEMM_PACE * ldc);
+            __builtin_prefetch(ahead.line, 0, 2);
+            ahead.line += ahead.step;
+        }
+        if (b_room) {
+            UNROLL for (int j = 0; j < nv; j++) __builtin_prefetch(b + GEMM_COPY_AHEAD * ldb + j * VL);
+            UNROLL for (int j = 0; j < nv; j++) vstore(b_room + j * VL, vload(b + j * VL));
+            b_room += nv * VL;
+        }
+        if (a_room) {
+            __builtin_prefetch(a + GEMM_COPY_AHEAD * cs);
+            memcpy(a_room, a, mr * sizeof(float));
+            a_room += mr;
+        }
+        gemm_step(mr, nv, s, a, rs, b);
+    }
+    gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
+}
+
+typedef void gemm_first_fn(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, float *a_room, const float *b,
+                           int64_t ldb, float *b_room, const float *bias, int acc, int64_t tail, int64_t k,
+                           gemm_ahead ahead);
+#define GEMM_FIRST(mr, nv)                                                                                             \
+    static void gemm_first_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, float *a_room,   \
+                                       const float *b, int64_t ldb, float *b_room, const float *bias, int acc,         \
+                                       int64_t tail, int64_t k, gemm_ahead ahead)                                     \
+    { gemm_first_body(mr, nv, c, ldc, a, rs, cs, a_room, b, ldb, b_room, bias, acc, tail, k, ahead); }
+#if GEMM_MOST_NV == 4
+#define GEMM_FIRSTS(mr) GEMM_FIRST(mr, 1) GEMM_FIRST(mr, 2) GEMM_FIRST(mr, 3)
+#define GEMM_FIRST_ENTRY(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2, gemm_first_##mr##x3}
+#define GEMM_FIRST_WIDE(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2, gemm_first_##mr##x3, gemm_first_##mr##x4}
+GEMM_FIRST(1, 4) GEMM_FIRST(2, 4) GEMM_FIRST(3, 4) GEMM_FIRST(4, 4) GEMM_FIRST(5, 4) GEMM_FIRST(6, 4)
+#else
+#define GEMM_FIRSTS(mr) GEMM_FIRST(mr, 1) GEMM_FIRST(mr, 2)
+#define GEMM_FIRST_ENTRY(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2}
+#define GEMM_FIRST_WIDE GEMM_FIRST_ENTRY
+#endif
+GEMM_FIRSTS(1) GEMM_FIRSTS(2) GEMM_FIRSTS(3) GEMM_FIRSTS(4)
+#if GEMM_MR > 4
+GEMM_FIRSTS(5) GEMM_FIRSTS(6)
+#endif
+#if GEMM_MR > 6
+GEMM_FIRSTS(7) GEMM_FIRSTS(8)
+#endif
+static gemm_first_fn *const gemm_firsts[GEMM_MR][GEMM_MOST_NV] = {
+    GEMM_FIRST_WIDE(1), GEMM_FIRST_WIDE(2), GEMM_FIRST_WIDE(3), GEMM_FIRST_WIDE(4),
+#if GEMM_MR > 4
+    GEMM_FIRST_WIDE(5), GEMM_FIRST_WIDE(6),
+#endif
+#if GEMM_MR > 6
+    GEMM_FIRST_ENTRY(7), GEMM_FIRST_ENTRY(8),
 #endif
 };
 
@@ -231,44 +297,95 @@ static void gemm_pack_bt(float *to, const float *b, int64_t ldb, int64_t k, int6
     }
 }
 
-/* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1, or a is packed
- * (cs == 0: tile after tile, k columns of as many floats as the tile has rows). b is packed (ldb == 0: panel after
- * panel, k rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if tb. `room`, for k rows of
- * a panel: b is packed there panel by panel, just before it is used; or null. wide: by wide tiles, for a that is not
- * packed. */
-static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
-                       int tb, float *room, const float *bias, int acc, int64_t m, int64_t n, int64_t k, int wide)
+/* One tile: to[k][mr] = a[mr,k], VL columns at a time. Where mr is no power of two, a column is stored as a whole
+ * vector, whose end the next one overwrites; `to` has room for the last. */
+INLINE void gemm_pack_tile(const int interleaved, float *to, const float *a, int64_t lda, int mr, int64_t k)
+{
+    const int rows = interleaved ? GEMM_MR : VL;
+    const int64_t step = interleaved ? VL : mr;
+    int64_t p = 0;
+    for (; p + VL <= k && mr <= VL; p += VL) {
+        vf r[VL];
+        UNROLL for (int i = 0; i < rows; i++) {
+            r[i] = i < mr ? vload(a + i * lda + p) : vset(0);
+            __builtin_prefetch(a + (i + mr) * lda + p);
+        }
+        vinterleave(r, rows);
+        UNROLL for (int i = 0; i < rows; i++, to += step) vstore(to, r[i]);
+    }
+    for (; p < k; p++)
+        for (int i = 0; i < mr; i++) *to++ = a[i * lda + p];
+}
+
+/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
+static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
+{
+    const int whole = GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0;
+    for (int64_t i = 0; i < m;) {
+        int mr = gemm_tile_rows(i, m, 0);
+        if (whole && mr == GEMM_MR) gemm_pack_tile(1, to + i * k, a + i * lda, lda, mr, k);
+        else gemm_pack_tile(0, to + i * k, a + i * lda, lda, mr, k);
+        i += mr;
+    }
+}
+
+/* The panel of b that is multiplied, k rows of nv vectors, and the next one, or null. As stored: packed if ldb is 0,
+ * with rows along k if tb. */
+typedef struct {
+    const float *panel, *next;
+    int64_t ldb, k;
+    int tb, nv;
+} gemm_panels;
+
+/* What tile t fetches of the next panel: eight rows along k; or, if it lies in rows of vectors, half of these for a
+ * quarter of its depth. */
+INLINE gemm_ahead gemm_panel_ahead(const gemm_panels *b, int64_t t, const float *next_c)
+{
+    const gemm_ahead nothing = {next_c, b->panel, 0, 0};
+    const int64_t stride = b->ldb ? b->ldb : b->k;
+    if (!b->next || t >= 8) return nothing;
+    if (b->ldb && !b->tb)
+        return (gemm_ahead){next_c, b->next + t / 2 * b->k / 4 * stride + t % 2 * 32, stride, b->k / 32 * stride};
+    return 8 * t >= b->nv * VL ? nothing : (gemm_ahead){next_c, b->next + 8 * t * stride, 32, stride};
+}
+
+/* c[m,n] (+)= a @ b (+ bias). Row i of a lies at a + i*rs, its elements cs apart; one of rs and cs is 1. b is packed
+ * (ldb == 0: panel after panel, k rows of as many vectors as the panel is wide), or its rows lie ldb apart, [n,k] if
+ * tb.
+ *
+ * a_room: where a is packed, or null: tile after tile, k columns of as many floats as the tile has rows. b_room: where
+ * b is packed, panel by panel as each is used, or null; panels lie room_step floats apart for each column: 0 or k.
+ * wide: by wide tiles, for an a that is not packed. */
+static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, float *a_room, const float *b,
+                       int64_t ldb, int tb, float *b_room, int64_t room_step, const float *bias, int acc, int64_t m,
+                       int64_t n, int64_t k, int wide)
 {
     const nn_stretch all = {0, 0, k};
+    const int64_t across = ldb == 0 ? k : tb ? ldb : 1; /* from a column of b to the next */
+    if (a_room && cs == 1) gemm_pack_a(a_room, a, rs, m, k);
     for (int64_t j = 0; j < n;) {
         int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
-        int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL,
-                step = ldb && !room ? ldb : width;
-        const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
-        /* Lines of the next panel, which the tiles of this one fetch one after another. */
-        gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, 0)
-                          : !room  ? gemm_rows_ahead(b, 0, 1, 1)
-                          : tb     ? gemm_rows_ahead(panel + width * ldb, width, k, ldb)
-                                   : gemm_rows_ahead(panel + width, k, width, ldb);
-        if (j + width >= n) next.end = next.p;
-        if (room) {
-            if (tb) gemm_pack_bt(room, panel, ldb, k, columns, wide);
-            else gemm_pack_b(room, panel, ldb, k, columns, wide);
-            panel = room;
-        }
-        for (int64_t i = 0; i < m;) {
-            int mr = gemm_tile_rows(i, m, wide), last = i + mr >= m;
-            float *cij = c + i * ldc + j, *next_c = last ? c + j + width : cij + mr * ldc;
-            gemm_ahead ahead[2] = {gemm_rows_ahead(next_c, last && j + width >= n ? 0 : mr, width, ldc), next};
-            if (cs == 1 && j == 0) /* a in place comes from memory while the first panel is multiplied */
-                ahead[1] = gemm_rows_ahead(a + (i + mr) * rs, last ? 0 : mr, k, rs);
-            if (cs == 0)
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i * k, mr, panel, step, &all, 1, bias_j, acc, tail, ahead);
-            else if (cs == 1)
-                gemm_tiles[mr - 1][0][nv - 1](cij, ldc, a + i * rs, rs, panel, step, &all, 1, bias_j, acc, tail, ahead);
+        int64_t columns = n - j < width ? n - j : width, tail = columns - (nv - 1) * VL;
+        gemm_panels source = {b + j * across, j + width < n ? b + (j + width) * across : NULL, ldb, k, tb, nv};
+        float *room = b_room ? b_room + j * room_step : NULL;
+        if (room && tb) gemm_pack_bt(room, source.panel, ldb, k, columns, wide);
+        for (int64_t i = 0, t = 0; i < m; t++) {
+            int mr = gemm_tile_rows(i, m, wide);
+            int copies_a = a_room && cs != 1 && j == 0, copies_b = room && !tb && i == 0;
+            const float *ai = a + i * rs, *bj = room && !copies_b ? room : source.panel;
+            int64_t rsi = rs, csi = cs, ldbj = ldb && bj != room ? ldb : width;
+            if (a_room && !copies_a) ai = a_room + i * k, rsi = 1, csi = mr;
+            float *cij = c + i * ldc + j, *next_c = i + mr < m ? cij + mr * ldc : source.next ? c + j + width : cij;
+            const float *bias_j = bias ? bias + j : NULL;
+            gemm_ahead ahead = gemm_panel_ahead(&source, t, next_c);
+            if (csi == 1 && j == 0) /* a in place comes from memory while the first panel is multiplied */
+                ahead = (gemm_ahead){next_c, ai + mr * rs, 32, rs};
+            if (copies_a || copies_b)
+                gemm_firsts[mr - 1][nv - 1](cij, ldc, ai, rsi, csi, copies_a ? a_room + i * k : NULL, bj, ldbj,
+                                            copies_b ? room : NULL, bias_j, acc, tail, k, ahead);
             else
-                gemm_tiles[mr - 1][1][nv - 1](cij, ldc, a + i, cs, panel, step, &all, 1, bias_j, acc, tail, ahead);
-            next = ahead[1];
+                gemm_tiles[mr - 1][csi != 1][nv - 1](cij, ldc, ai, csi == 1 ? rsi : csi, bj, ldbj, &all, 1, bias_j, acc,
+                                                     tail, ahead);
             i += mr;
         }
         j += width;
@@ -339,56 +456,6 @@ static void gemm_small(float *c, int64_t ldc, const float *a, int64_t rs, int64_
         }
         j += width;
     }
-}
-
-/* One tile: to[k][mr] = a[mr,k], VL columns at a time. Where mr is no power of two, a column is stored as a whole
- * vector, whose end the next one overwrites; `to` has room for the last. */
-INLINE void gemm_pack_tile(const int interleaved, float *to, const float *a, int64_t lda, int mr, int64_t k)
-{
-    const int rows = interleaved ? GEMM_MR : VL;
-    const int64_t step = interleaved ? VL : mr;
-    int64_t p = 0;
-    for (; p + VL <= k && mr <= VL; p += VL) {
-        vf r[VL];
-        UNROLL for (int i = 0; i < rows; i++) {
-            r[i] = i < mr ? vload(a + i * lda + p) : vset(0);
-            __builtin_prefetch(a + (i + mr) * lda + p);
-        }
-        vinterleave(r, rows);
-        UNROLL for (int i = 0; i < rows; i++, to += step) vstore(to, r[i]);
-    }
-    for (; p < k; p++)
-        for (int i = 0; i < mr; i++) *to++ = a[i * lda + p];
-}
-
-/* Tiles of rows: to[tile][k][rows of the tile] = a[m,k]. */
-static void gemm_pack_a(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
-{
-    const int whole = GEMM_MR <= VL && (GEMM_MR & (GEMM_MR - 1)) == 0;
-    for (int64_t i = 0; i < m;) {
-        int mr = gemm_tile_rows(i, m, 0);
-        if (whole && mr == GEMM_MR) gemm_pack_tile(1, to + i * k, a + i * lda, lda, mr, k);
-        else gemm_pack_tile(0, to + i * k, a + i * lda, lda, mr, k);
-        i += mr;
-    }
-}
-
-/* The same from a stored transposed, a[k,m]; eight rows at a time, as in gemm_pack_b. */
-static void gemm_pack_at(float *to, const float *a, int64_t lda, int64_t m, int64_t k)
-{
-    for (int64_t p0 = 0; p0 < k; p0 += 8)
-        for (int64_t i = 0; i < m;) {
-            int mr = gemm_tile_rows(i, m, 0);
-            int64_t end = p0 + 8 < k ? p0 + 8 : k;
-            float *tile = to + i * k + p0 * mr;
-            if (mr == GEMM_MR)
-                for (int64_t p = p0; p < end; p++, tile += GEMM_MR)
-                    memcpy(tile, a + p * lda + i, GEMM_MR * sizeof(float));
-            else
-                for (int64_t p = p0; p < end; p++, tile += mr)
-                    memcpy(tile, a + p * lda + i, (size_t)mr * sizeof(float));
-            i += mr;
-        }
 }
 
 /* A c of a few columns, [m,n] (+)= a[m,k] @ bt[n,k]^T (+ bias): sums of products along k, whole vectors of both, where

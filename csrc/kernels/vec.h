@@ -39,6 +39,15 @@ typedef int32_t vi_any __attribute__((vector_size(4 * VL), aligned(4), may_alias
 #endif
 
 INLINE vf vset(float a) { return (vf)V_LANES(a); }
+/* *s += a * b, in its register: with 32 of them, gcc 12 moves sums from one to another otherwise. */
+INLINE void vmuladd(vf *s, vf a, vf b)
+{
+#if defined(__x86_64__) && VL == 16
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*s) : "v"(a), "v"(b));
+#else
+    *s += a * b;
+#endif
+}
 INLINE vi viset(int32_t a) { return (vi)V_LANES(a); }
 INLINE vf vload(const float *p) { return *(const vf_any *)p; }
 INLINE vi viload(const int32_t *p) { return *(const vi_any *)p; }
