@@ -47,12 +47,15 @@ static void run_lines(const nn_correlation *g, float *y, const float *x, int64_t
 {
     const float *weights = g->weights + group * nn_packed_size(g->rows, g->outputs);
     const float *bias = g->bias ? g->bias + group * g->outputs : NULL;
+    nn_conv_lines where = *l;
+    if (group) where.ahead_n = 0;
     int64_t done = 0;
     do {
         int64_t n = block_of(stretches, done, count, DEPTH);
         nn_k->conv_block(y + group * g->outputs, g->y_pixel, x + group * g->inputs, rs, 0, weights, 0, g->rows,
-                         stretches + done, n, l, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
+                         stretches + done, n, &where, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
         done += n;
+        where.ahead_n = 0;
     } while (done < count);
 }
 
@@ -161,6 +164,11 @@ static void band_task(void *arg, int64_t task, int worker)
         x = copy;
         l.a_image = size;
     } else x += (h0 * g->w + g->first_w) * g->c;
+    /* The band, or the images, that most likely come next on this thread: what follows in memory. */
+    int64_t seen = min(g->h, h0 + (l.lines - 1) * g->step_h + g->last_h - g->first_h + 1), line_size = g->w * g->c;
+    int64_t at = ((image + l.images - 1) * g->h + seen) * line_size;
+    l.ahead = g->x + at;
+    l.ahead_n = min(g->images * g->h * line_size - at, l.images * min(g->h, l.lines * g->step_h) * line_size);
     for (int64_t group = 0; group < g->groups; group++)
         run_lines(g, y + first * g->y_pixel, x + first * g->step_w * g->c, g->step_w * g->c, end - first, &l,
                   g->stretches, g->count, group);

@@ -12,7 +12,7 @@ INLINE void conv_tall_body(const int rows, float *c, int64_t ldc, const float *a
 {
     vf s[CONV_TALL][GEMM_MOST_NV];
     UNROLL for (int i = 0; i < rows; i++) s[i][0] = s[i][1] = vset(0);
-    gemm_ahead of_c = ahead[0];
+    gemm_ahead of_c = ahead[0], of_inputs = ahead[1];
     for (const nn_stretch *end = x + stretches; x < end; x++) {
         const float *a[(CONV_TALL + 2) / 3], *b = b0 + x->b * 2 * VL; /* pointers three rows apart, as in gemm.h */
         UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = a0 + x->a + i * rs;
@@ -28,6 +28,7 @@ INLINE void conv_tall_body(const int rows, float *c, int64_t ldc, const float *a
         int64_t k = x->k;
         for (; k >= 4; k -= 4, b += 8 * VL) {
             gemm_fetch(&of_c, 3);
+            gemm_fetch(&of_inputs, 2);
             UNROLL for (int q = 0; q < 4; q++) STEP(q);
             UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] += 4;
         }
@@ -37,6 +38,7 @@ INLINE void conv_tall_body(const int rows, float *c, int64_t ldc, const float *a
         }
 #undef STEP
     }
+    ahead[1] = of_inputs;
     gemm_store(rows, 2, s, c, ldc, bias, acc, tail);
 }
 #define CONV_TALL_TILE(rows)                                                                                           \
@@ -63,6 +65,7 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
     /* Tall tiles: pieces that differ by at most a row, `larger` of them of `rows`, the others of one less. */
     int64_t pieces = CONV_TALL ? (m + CONV_TALL - 1) / CONV_TALL : 0, rows = pieces ? (m + pieces - 1) / pieces : 0,
             larger = m - pieces * (rows - 1);
+    gemm_ahead far = gemm_rows_ahead(l->ahead, 1, l->ahead_n, l->ahead_n);
     for (int64_t j = 0; j < n;) {
         int nv = gemm_panel_vectors(j, n, wide), width = nv * VL;
         int64_t tail = (n - j < width ? n - j : width) - (nv - 1) * VL, step = ldb ? ldb : width;
@@ -74,11 +77,11 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
                 const float *al = a + image * l->a_image + line * l->a_line;
                 for (int64_t i = 0; i < m;) {
                     int mr = tall ? (int)rows - (i >= larger * rows) : gemm_tile_rows(i, m, wide);
-                    gemm_ahead ahead[2] = {gemm_rows_ahead(cl + (i + mr) * ldc, i + mr < m ? mr : 0, width, ldc),
-                                           gemm_rows_ahead(a, 0, 1, 1)};
+                    gemm_ahead ahead[2] = {gemm_rows_ahead(cl + (i + mr) * ldc, i + mr < m ? mr : 0, width, ldc), far};
                     gemm_tile_fn *tile = tall ? conv_talls[mr - GEMM_MR - 1] : gemm_tiles[mr - 1][transposed][nv - 1];
                     tile(cl + i * ldc, ldc, al + i * (transposed ? 1 : as), as, panel, step, x, stretches, bias_j, acc,
                          tail, ahead);
+                    far = ahead[1];
                     i += mr;
                 }
             }
