@@ -246,7 +246,7 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
                 step = ldb && !room ? ldb : width;
         const float *panel = ldb == 0 ? b + j * k : tb ? b + j * ldb : b + j, *bias_j = bias ? bias + j : 0;
         /* Lines of the next panel, which the tiles of this one fetch one after another. */
-        gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, 0)
+        gemm_ahead next = ldb == 0 ? gemm_rows_ahead(panel + width * k, 1, width * k, width * k)
                           : !room  ? gemm_rows_ahead(b, 0, 1, 1)
                           : tb     ? gemm_rows_ahead(panel + width * ldb, width, k, ldb)
                                    : gemm_rows_ahead(panel + width, k, width, ldb);
