@@ -3,7 +3,8 @@
  *
  * It runs through the register tiles of gemm.h without a matrix of gathered windows: a tile's rows are pixels of a
  * line, and k runs through the window place by place (nn_stretch). Zeros around the image come from a copy of a band
- * of it with a border, in scratch memory that stays in L2; without padding the image is read where it lies.
+ * of it with a border, in scratch memory that stays in L2; without padding the image is read where it lies. Where only
+ * the ends of lines see zeros, as in sequences, they are computed apart, pixel by pixel, and nothing is copied.
  *
  *   band_task        some lines of an image, or some images
  *   pixels_task      the same for maps of up to SMALL_MAP pixels: rows are images, and places outside are left out
@@ -46,12 +47,15 @@ static void run_lines(const nn_correlation *g, float *y, const float *x, int64_t
 {
     const float *weights = g->weights + group * nn_packed_size(g->rows, g->outputs);
     const float *bias = g->bias ? g->bias + group * g->outputs : NULL;
+    nn_conv_lines where = *l;
+    if (group) where.ahead_n = 0;
     int64_t done = 0;
     do {
         int64_t n = block_of(stretches, done, count, DEPTH);
         nn_k->conv_block(y + group * g->outputs, g->y_pixel, x + group * g->inputs, rs, 0, weights, 0, g->rows,
-                         stretches + done, n, l, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
+                         stretches + done, n, &where, done ? NULL : bias, g->acc || done, pixels, g->outputs, g->wide);
         done += n;
+        where.ahead_n = 0;
     } while (done < count);
 }
 
@@ -60,9 +64,10 @@ int64_t nn_inside(const nn_correlation *g, nn_stretch *to, int64_t i, int64_t j)
     int64_t n = 0;
     for (int64_t t = 0; t < g->count; t++) {
         const nn_place *p = &g->places[t];
-        int64_t h = i * g->step_h + p->h, w = j * g->step_w + p->w;
-        if (h < 0 || h >= g->h || (j >= 0 && (w < 0 || w >= g->w))) continue;
-        to[n++] = (nn_stretch){(h * g->w + p->w) * g->c + p->c, p->row, p->k};
+        int64_t h = i * g->step_h + p->h, at = (j * g->step_w + p->w) * g->c + p->c; /* in the line */
+        int64_t from = j < 0 ? 0 : max(0, -at), end = j < 0 ? p->k : min(p->k, g->w * g->c - at);
+        if (h < 0 || h >= g->h || from >= end) continue;
+        to[n++] = (nn_stretch){(h * g->w + p->w) * g->c + p->c + from, p->row + from, end - from};
     }
     return n;
 }
@@ -118,6 +123,23 @@ static void depthwise_task(void *arg, int64_t task, int worker)
     finish(g, image, 1, line, end_line - line);
 }
 
+/* One pixel of some lines of some images, through the places that lie in the image. Rows are the lines or the images,
+ * whichever are more; where they are the lines, all of them see the same places as the first. */
+static void one_pixel(const nn_correlation *g, nn_stretch *list, int64_t image, int64_t images, int64_t line,
+                      int64_t lines, int64_t j)
+{
+    int64_t n = nn_inside(g, list, line, j), x_image = g->h * g->w * g->c, x_line = g->step_h * g->w * g->c;
+    float *y = g->y + image * g->y_image + line * g->y_line + j * g->y_pixel;
+    const float *x = g->x + image * x_image + j * g->step_w * g->c;
+    int down = lines > images;
+    nn_correlation rows = *g;
+    rows.y_pixel = down ? g->y_line : g->y_image;
+    nn_conv_lines l = {.images = down ? images : 1, .lines = down ? 1 : lines, .c_image = g->y_image,
+                       .c_line = g->y_line, .a_image = x_image, .a_line = x_line};
+    for (int64_t group = 0; group < g->groups; group++)
+        run_lines(&rows, y, x, down ? x_line : x_image, down ? lines : images, &l, list, n, group);
+}
+
 static void band_task(void *arg, int64_t task, int worker)
 {
     const nn_correlation *g = arg;
@@ -127,7 +149,12 @@ static void band_task(void *arg, int64_t task, int worker)
                        .a_line = g->step_h * g->pitch};
     float *y = g->y + image * g->y_image + line * g->y_line;
     const float *x = g->x + image * l.a_image;
-    int64_t h0 = line * g->step_h + g->first_h;
+    int64_t h0 = line * g->step_h + g->first_h, first = 0, end = g->pixels;
+    if (g->ends) {
+        nn_interior(g, &first, &end);
+        for (int64_t j = first ? 0 : end; j < g->pixels; j = j + 1 == first ? end : j + 1)
+            one_pixel(g, (nn_stretch *)(g->scratch + worker * g->scratch_size), image, l.images, line, l.lines, j);
+    }
     if (g->bordered) {
         float *copy = g->scratch + worker * g->scratch_size;
         int64_t lines = (l.lines - 1) * g->step_h + g->last_h - g->first_h + 1, size = g->window_lines * g->pitch;
@@ -137,29 +164,25 @@ static void band_task(void *arg, int64_t task, int worker)
         x = copy;
         l.a_image = size;
     } else x += (h0 * g->w + g->first_w) * g->c;
+    /* The band, or the images, that most likely come next on this thread: what follows in memory. */
+    int64_t seen = min(g->h, h0 + (l.lines - 1) * g->step_h + g->last_h - g->first_h + 1), line_size = g->w * g->c;
+    int64_t at = ((image + l.images - 1) * g->h + seen) * line_size;
+    l.ahead = g->x + at;
+    l.ahead_n = min(g->images * g->h * line_size - at, l.images * min(g->h, l.lines * g->step_h) * line_size);
     for (int64_t group = 0; group < g->groups; group++)
-        run_lines(g, y, x, g->step_w * g->c, g->pixels, &l, g->stretches, g->count, group);
+        run_lines(g, y + first * g->y_pixel, x + first * g->step_w * g->c, g->step_w * g->c, end - first, &l,
+                  g->stretches, g->count, group);
     finish(g, image, l.images, line, l.lines);
 }
 
-/* Small maps: rows are images, pixel by pixel, through the places that lie in the image. */
+/* Small maps, pixel by pixel. */
 static void pixels_task(void *arg, int64_t task, int worker)
 {
     const nn_correlation *g = arg;
     int64_t image = task * g->images_at_once, images = min(g->images_at_once, g->images - image);
-    int64_t x_image = g->h * g->w * g->c;
     nn_stretch *list = (nn_stretch *)(g->scratch + worker * g->scratch_size);
-    const nn_conv_lines one = {.images = 1, .lines = 1};
-    nn_correlation rows = *g;
-    rows.y_pixel = g->y_image;
     for (int64_t i = 0; i < g->lines; i++)
-        for (int64_t j = 0; j < g->pixels; j++) {
-            int64_t n = nn_inside(g, list, i, j);
-            float *y = g->y + image * g->y_image + i * g->y_line + j * g->y_pixel;
-            for (int64_t group = 0; group < g->groups; group++)
-                run_lines(&rows, y, g->x + image * x_image + j * g->step_w * g->c, x_image, images, &one, list, n,
-                          group);
-        }
+        for (int64_t j = 0; j < g->pixels; j++) one_pixel(g, list, image, images, i, 1, j);
     finish(g, image, images, 0, g->lines);
 }
 
@@ -184,9 +207,12 @@ int nn_correlate(nn_correlation *g)
     }
     int small = nn_small_map(g->images, g->lines * g->pixels) && g->count > 1 && !g->depthwise;
     int64_t columns = (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1;
-    g->bordered = !g->depthwise && (g->first_h < 0 || g->first_w < 0 ||
-                                    (g->lines - 1) * g->step_h + g->last_h >= g->h ||
-                  (g->pixels - 1) * g->step_w + g->last_w >= g->w);
+    int across = g->first_h < 0 || (g->lines - 1) * g->step_h + g->last_h >= g->h;
+    int along = g->first_w < 0 || (g->pixels - 1) * g->step_w + g->last_w >= g->w;
+    int64_t first, end;
+    nn_interior(g, &first, &end);
+    g->ends = !g->depthwise && !small && along && !across && 2 * (end - first) > g->pixels;
+    g->bordered = !g->depthwise && !g->ends && (across || along);
     /* without channels there is nothing to read */
     g->pitch = max(1, g->bordered ? nn_pitch(columns * g->c) : g->w * g->c);
     int64_t image = ((g->lines - 1) * g->step_h + g->last_h - g->first_h + 1) * g->pitch;
@@ -199,7 +225,7 @@ int nn_correlate(nn_correlation *g)
     /* Parts for moments do not depend on threads; tasks are whole ones. */
     g->images_of_part = g->depthwise || g->bands > 1 ? 1 : 1 + (PART - 1) / (g->lines * g->pixels);
     if (g->moments) g->images_at_once = ceil_div(g->images_at_once, g->images_of_part) * g->images_of_part;
-    g->scratch_size = small || g->depthwise ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
+    g->scratch_size = small || g->depthwise || g->ends ? ceil_div(g->count * sizeof(nn_stretch), 64) * 16
                             : g->bordered ? g->images_at_once * g->window_lines * g->pitch + 64 : 0;
     size_t list = (size_t)ceil_div(g->count * sizeof(nn_stretch), 64) * 64;
     size_t bytes = list + (size_t)(workers * g->scratch_size) * sizeof(float);

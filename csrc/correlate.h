@@ -38,7 +38,7 @@ typedef struct {
     int64_t count;
     /* made by correlate */
     int64_t first_h, first_w, last_h, last_w; /* of all places */
-    int bordered;
+    int bordered, ends;                       /* the image is copied with a border; ends of lines are apart */
     int64_t band, bands, images_at_once;      /* lines of a band; bands of an image; images of a task */
     int64_t images_of_part;                   /* of moments */
     int64_t pitch, window_lines;              /* floats of a line, and lines, of what is read for a band */

@@ -77,8 +77,7 @@ cdef int add_to(Array y, Array x) except -1:
     return 0
 
 
-def unary(int f, Array x, float a=0, float b=0):
-    """y = f(x), element by element; f from UNARY, a and b its attributes."""
+cdef Array call_unary(int f, Array x, float a, float b):
     if x.v.dtype != NN_F32:
         need_float(x, nn_unary_names[f].decode())
     cdef Array y = allocate(&x.v)
@@ -91,6 +90,26 @@ def unary(int f, Array x, float a=0, float b=0):
     c.a.f[3] = b
     run(&c, nn_count(&x.v) * 4)
     return y
+
+
+def unary(int f, Array x, float a=0, float b=0):
+    """y = f(x), element by element; f from UNARY, a and b its attributes."""
+    return call_unary(f, x, a, b)
+
+
+def unary_with_grad(x, int f, grad, float a=0, float b=0):
+    """as_float, unary and record in one: the tensor of f(x), whose gradient function finds (what it reads, f, a, b).
+    From Python, the three cost 0.4 us more, which is what relu of 4096 elements takes."""
+    cdef TensorBase t
+    if isinstance(x, TensorBase) and (<TensorBase>x).array.v.dtype == NN_F32:
+        t = <TensorBase>x
+    else:
+        t = as_float(x)
+    cdef Array y = call_unary(f, t.array, a, b)
+    cdef TensorBase made = wrap(y)
+    if not nn_grad_off and parent_of(t) != NULL:
+        made.node = make_node(y, grad, (t,), (t.array if nn_unary_saved[f] == c'x' else y, f, a, b))
+    return made
 
 
 def unary_grad(int f, Array dy, Array s, float a=0, float b=0):

@@ -43,8 +43,9 @@ INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], c
 }
 
 /* What those who come next will want. A tile cuts its k into as many parts as it has rows; in part r it fetches row r
- * of c, and a line every GEMM_PACE steps of k: from line + r * stride on, `step` floats further each time. A step of 32
- * is two lines: the processor brings the other half of 128 bytes by itself. */
+ * of c, and a line every GEMM_PACE steps of k: from line + r * stride on, `step` floats further each time; or, if the
+ * stride is 0, from where it was. A step of 32 is two lines: the processor brings the other half of 128 bytes by
+ * itself. */
 typedef struct {
     const float *c, *line;
     int64_t step, stride;
@@ -84,13 +85,15 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
     vf s[GEMM_MR][GEMM_MOST_NV];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
+    const int64_t step = ahead.step;
+    const float *line = ahead.line;
     int rows = mr; /* of c, still to be fetched */
     for (const nn_stretch *end = x + stretches; x < end; x++) {
         const float *a = a0 + x->a, *b = b0 + x->b * ldb;
         int groups = (int)(x->k / GEMM_PACE), left = (int)(x->k % GEMM_PACE);
         int part = groups / mr + (groups < mr), until = 1;
-        const int64_t step = ahead.step, jump = ahead.stride - part * step;
-        const float *line = ahead.line - jump;
+        const int64_t jump = ahead.stride ? ahead.stride - part * step : 0;
+        line -= jump;
         for (; groups; groups--, line += step) {
             if (__builtin_expect(!--until, 0)) {
                 until = part;

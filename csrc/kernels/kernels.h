@@ -21,9 +21,12 @@ typedef struct {
     int64_t a, b, k;
 } nn_stretch;
 
-/* Where the lines of a convolution lie: lines of images, in c and in a, in floats. */
+/* Where the lines of a convolution lie: lines of images, in c and in a, in floats. ahead: what will be read after
+ * them, `ahead_n` floats, to be fetched into L2 meanwhile. */
 typedef struct {
     int64_t images, lines, c_image, c_line, a_image, a_line;
+    const float *ahead;
+    int64_t ahead_n;
 } nn_conv_lines;
 
 /* Normalisation: where ReLU's gradient finds out what it lets through. */

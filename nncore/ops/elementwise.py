@@ -8,7 +8,7 @@ import functools
 import types
 
 from .. import _core
-from .._core import BINARY, UNARY, as_float, binary, record, unary, unary_grad
+from .._core import BINARY, UNARY, as_float, binary, record, unary, unary_grad, unary_with_grad
 from ..convert import to_array
 
 __all__ = ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "where", "clip", "leaky_relu", "elu", "gelu",
@@ -38,20 +38,14 @@ GRADS = {name: _grad_of(name) for name in UNARY}
 
 def apply_unary(name, x, a=0.0, b=0.0):
     """y = f(x) for a function of the table."""
-    code, saved, _ = UNARY[name]
-    x = as_float(x)
-    y = unary(code, x.array, a, b)
-    return record(y, GRADS[name], (x,), (x.array if saved == "x" else y, code, a, b))
+    return unary_with_grad(x, UNARY[name][0], GRADS[name], a, b)
 
 
 def _make_unary(name):
-    code, saved, _ = UNARY[name]
-    from_x, grad = saved == "x", GRADS[name]
+    code, grad = UNARY[name][0], GRADS[name]
 
     def f(x):
-        x = as_float(x)
-        y = unary(code, x.array)
-        return record(y, grad, (x,), (x.array if from_x else y, code, 0.0, 0.0))
+        return unary_with_grad(x, code, grad)
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"y = {name}(x), element by element. x: any shape, float32."
     return f
