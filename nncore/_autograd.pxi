@@ -379,15 +379,36 @@ cdef class Node:
             raise
 
     @cython.boundscheck(True)
-    def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry):
-        """The same for the gradient of its weights."""
+    def give_conv_grads(self, Py_ssize_t i, Py_ssize_t j, Array x, Array dy, Array w, Array z, Array columns,
+                        tuple geometry, bint mask, bint normed, bint relu):
+        """Both gradients of a convolution whose result z is normalised: of its weights to input j; of x to input i, or
+        where x is normalised itself, (that, the sums for the gradient of its norm) is returned."""
+        cdef object p = self.parents[j], q = None if normed else self.parents[i]
+        cdef bint acc_dw = False, acc_dx = False
+        cdef Array sums = sums_of(x.v.n[3]) if normed else None
+        cdef Array dw = allocate(&w.v) if p is None else target(p, self.queue, &acc_dw)
+        cdef Array dx
+        try:
+            dx = allocate(&x.v) if q is None else target(q, self.queue, &acc_dx)
+            conv_grads_to(dx, dw, sums, x, dy, w, z, columns, geometry, acc_dx, acc_dw, mask, normed, relu)
+        except:
+            if p is not None:
+                take_back(p, acc_dw)
+            if q is not None:
+                take_back(q, acc_dx)
+            raise
+        return dx, sums
+
+    @cython.boundscheck(True)
+    def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry, Array columns=None, bint relu=False):
+        """The same for the gradient of its weights; columns: x is normalised as it is loaded."""
         cdef object p = self.parents[i]
         cdef bint accumulate = False
         if p is None:
             return
         cdef Array to = target(p, self.queue, &accumulate)
         try:
-            conv_dw_to(to, x, dy, geometry, accumulate)
+            conv_dw_to(to, x, dy, geometry, accumulate, columns, relu)
         except:
             take_back(p, accumulate)
             raise
