@@ -2,8 +2,7 @@
  * cache: for every channel those of dz and of dz (x - m), where dz is dy behind ReLU's mask. */
 #ifndef GRAD_SUMS_H
 #define GRAD_SUMS_H
-#include <stddef.h>
-#include <stdint.h>
+#include "moments.h"
 
 typedef struct {
     double *total;         /* [2,c] */
@@ -20,9 +19,7 @@ typedef struct {
 /* Room for so many parts, which may be filled by different threads; nn_grad_sums_finish joins them in order and frees
  * it. s may be NULL: nothing is wanted. */
 int nn_grad_sums_start(nn_grad_sums *s, int64_t parts);
-/* A part: lines of pixels of dy, `line` floats apart, whose first pixel's channel 0 is at dy, and at x + at in x; of
- * it, `width` channels from `first` (a multiple of 16) on. */
-void nn_grad_sums_add(nn_grad_sums *s, int64_t part, const float *dy, int64_t at, int64_t lines, int64_t line,
-                      int64_t pixels, int64_t first, int64_t width);
+/* Adds lines of pixels, whose first pixel's channel 0 is at dy, and at x + at in x, to a part. */
+void nn_grad_sums_add(nn_grad_sums *s, const float *dy, int64_t at, const nn_lines *l);
 void nn_grad_sums_finish(nn_grad_sums *s);
 #endif

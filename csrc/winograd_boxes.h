@@ -151,16 +151,17 @@ static inline void box_dy(const wino *s, float *d, float *room, const box *x, in
         }
 }
 
-/* y = f(A^T m A + bias) for `width` columns from o0 on */
+/* y = f(A^T m A + bias) for `width` columns from o0 on, and sums over it while it is in L1 */
 static inline void box_out(const wino *s, const float *m, const box *x, int64_t o0, int64_t width)
 {
     const nn_conv *g = &s->g;
-    int tile = tile_of(g);
+    int tile = tile_of(g), begins = 1;
     int64_t row = g->q * g->o, q = tile * x->j, columns = min(tile * x->across, g->q - q);
     for (int64_t n = 0; n < x->images; n++)
-        for (int64_t i = 0; i < x->down; i++, m += 16 * x->across) {
+        for (int64_t i = 0; i < x->down; i++, m += 16 * x->across, begins = 0) {
             int64_t p = tile * (x->i + i), rows = min(tile, g->p - p);
-            float *y = s->y + ((x->image + n) * g->p + p) * row + q * g->o + o0;
+            int64_t at = ((x->image + n) * g->p + p) * row + q * g->o;
+            float *y = s->y + at + o0;
             for (int64_t j = 0; j < width; j += 16)
                 nn_k->winograd_out(y + j, row, g->o, m + j / 16 * s->m.block, s->m.plane, x->across, rows, columns,
                                    width - j, s->bias ? s->bias + o0 + j : NULL, s->acc, tile);
@@ -168,12 +169,10 @@ static inline void box_out(const wino *s, const float *m, const box *x, int64_t 
                 if (width == g->o) s->f(y, y, s->attr, columns * width);
                 else for (int64_t k = 0; k < columns; k++) s->f(y + k * g->o, y + k * g->o, s->attr, width);
             }
+            const nn_lines lines = {x->number, rows, row, columns, o0, width, begins};
+            if (s->moments) nn_moments_add(s->moments, s->y + at, &lines);
+            if (s->sums) nn_grad_sums_add(s->sums, s->y + at, at, &lines);
         }
-    if (!s->moments && !s->sums) return;
-    int64_t p = tile * x->i, rows = x->images * min(tile * x->down, g->p - p); /* several images are whole ones */
-    int64_t at = (x->image * g->p + p) * row + q * g->o;
-    if (s->moments) nn_moments_add(s->moments, x->number, s->y + at, rows, row, columns, o0, width);
-    if (s->sums) nn_grad_sums_add(s->sums, x->number, s->y + at, at, rows, row, columns, o0, width);
 }
 
 /* u = G w G^T for c channels from c0 and o columns from o0 on; `room` takes c whole(o) floats for each tap */
