@@ -249,8 +249,9 @@ int nn_op_conv_grads(const nn_call *call)
     nn_norm behind = {.columns = columns, .apart = apart, .z = (const float *)call->v[6].p,
                       .relu = (call->flags & NN_MASK) != 0};
     nn_norm norm = {.columns = columns + 5 * apart, .apart = (g.c + 15) / 16 * 16, .relu = relu};
-    nn_grad_sums sums = {.total = (double *)call->v[2].p, .x = x, .columns = norm.columns,
-                         .columns_apart = norm.apart, .c = g.c, .relu = relu};
+    const float *front = call->nv > 8 ? (const float *)call->v[8].p : NULL;
+    nn_grad_sums sums = {.total = (double *)call->v[2].p, .x = front ? front : x, .y = front ? x : NULL,
+                         .columns = norm.columns, .columns_apart = norm.apart, .c = g.c, .relu = relu};
     nn_winograd_both both = {
         .dx = (float *)dx->p, .dw = (float *)dw->p, .x = x, .dy = (const float *)dy->p,
         .w = (const float *)call->v[5].p, .norm = call->flags & NN_NORM ? &norm : NULL, .norm_dy = &behind,

@@ -13,14 +13,14 @@ int nn_grad_sums_start(nn_grad_sums *s, int64_t parts)
     return s->parts_sums ? NN_OK : NN_NOMEM;
 }
 
-void nn_grad_sums_add(nn_grad_sums *s, const float *dy, int64_t at, const nn_lines *l)
+void nn_grad_sums_add(nn_grad_sums *s, float *dy, int64_t at, const nn_lines *l)
 {
     float *sums = s->parts_sums + 2 * l->part * s->room + l->first;
-    const float *x = s->x + at + l->first;
+    const float *x = s->x + at + l->first, *y = s->y ? s->y + at + l->first : x;
+    int mask = s->y ? NN_MASK_Y : s->relu ? NN_MASK_X : NN_MASK_NONE;
     int64_t whole = l->line == l->pixels * s->c, lines = whole ? 1 : l->lines, pixels = l->lines * l->pixels / lines;
-    for (int64_t i = 0; i < lines; i++, dy += l->line, x += l->line)
-        nn_k->norm_grad_sums(sums, s->room, NULL, dy + l->first, x, NULL, s->relu ? NN_MASK_X : NN_MASK_NONE,
-                             s->columns + l->first, s->columns_apart, pixels, l->width, s->c, l->begins && i == 0);
+    for (int64_t i = 0; i < lines; i++, dy += l->line, x += l->line, y += l->line)
+        nn_k->norm_grad_sums(sums, s->room, dy + l->first, dy + l->first, x, y, mask, s->columns + l->first, s->columns_apart, pixels, l->width, s->c, l->begins && i == 0);
 }
 
 void nn_grad_sums_finish(nn_grad_sums *s)

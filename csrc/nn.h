@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define NN_MAX_DIMS 5
-#define NN_MAX_VIEWS 8
+#define NN_MAX_VIEWS 9
 #define NN_ALIGN 64      /* every buffer starts on such a boundary ... */
 #define NN_OVERREAD 64   /* ... and has this many readable bytes behind its end: vector loads may run past a tail */
 

@@ -380,24 +380,31 @@ cdef class Node:
 
     @cython.boundscheck(True)
     def give_conv_grads(self, Py_ssize_t i, Py_ssize_t j, Array x, Array dy, Array w, Array z, Array columns,
-                        tuple geometry, bint mask, bint normed, bint relu):
+                        tuple geometry, bint mask, bint normed, bint relu, Array front=None):
         """Both gradients of a convolution whose result z is normalised: of its weights to input j; of x to input i, or
-        where x is normalised itself, (that, the sums for the gradient of its norm) is returned."""
+        where x is normalised itself, (that, the sums for the gradient of its norm) is returned. front: what x is the
+        normalised of, with a residual and ReLU; the gradient of x is given behind its mask, and has the sums."""
         cdef object p = self.parents[j], q = None if normed else self.parents[i]
         cdef bint acc_dw = False, acc_dx = False
-        cdef Array sums = sums_of(x.v.n[3]) if normed else None
+        cdef Array sums = sums_of(x.v.n[3]) if normed or front is not None else None
         cdef Array dw = allocate(&w.v) if p is None else target(p, self.queue, &acc_dw)
         cdef Array dx
         try:
             dx = allocate(&x.v) if q is None else target(q, self.queue, &acc_dx)
-            conv_grads_to(dx, dw, sums, x, dy, w, z, columns, geometry, acc_dx, acc_dw, mask, normed, relu)
+            conv_grads_to(dx, dw, sums, x, dy, w, z, columns, front, geometry, acc_dx, acc_dw, mask, normed, relu)
         except:
             if p is not None:
                 take_back(p, acc_dw)
             if q is not None:
                 take_back(q, acc_dx)
             raise
+        if front is not None:
+            dx.norm = (front, sums)   # node_give and target take it off when something is added
         return dx, sums
+
+    def alone(self, Py_ssize_t i):
+        """Whether the gradient of input i goes to the node that made it and to nobody else."""
+        return type(self.parents[i]) is Node and not (<Node>self.parents[i]).keep
 
     @cython.boundscheck(True)
     def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry, Array columns=None, bint relu=False):
@@ -458,6 +465,7 @@ cdef Array target(object p, list queue, bint *accumulate):
                 node.pending = copy_of(node.pending)
                 node.pending_owned = True
             accumulate[0] = True
+            node.pending.norm = None
         return node.pending
     leaf = <TensorBase>p
     if nn_recording:
@@ -492,6 +500,7 @@ cdef node_give(Node node, Array g, list queue, bint own):
     elif node.queue is not queue:
         entangled()
     elif node.pending_owned:
+        node.pending.norm = None
         add_to(node.pending, g)
     else:
         node.pending = call_binary(NN_add, node.pending, g)

@@ -152,11 +152,12 @@ cdef int conv_dw_to(Array dw, Array x, Array dy, tuple geometry, bint accumulate
     return 0
 
 
-# dx (+)=, dw (+)= and, unless None, the sums for the gradient of x's norm. columns: those of norm_grad_columns, for z,
-# and behind them those of x's norm where `normed`.
-cdef int conv_grads_to(Array dx, Array dw, Array sums, Array x, Array dy, Array w, Array z, Array columns,
+# dx (+)=, dw (+)= and, unless None, the sums for the gradient of the norm in front: that of x where `normed`, else of
+# `front`. columns: those of norm_grad_columns, for z, and behind them those of the norm in front.
+cdef int conv_grads_to(Array dx, Array dw, Array sums, Array x, Array dy, Array w, Array z, Array columns, Array front,
                        tuple geometry, bint acc_dx, bint acc_dw, bint mask, bint normed, bint relu) except -1:
     cdef nn_call c
+    cdef bint summed = sums is not None
     begin(&c, NN_OP_conv_grads, 3)
     operand(&c, dx)
     operand(&c, dw)
@@ -166,9 +167,13 @@ cdef int conv_grads_to(Array dx, Array dw, Array sums, Array x, Array dy, Array 
     operand(&c, w)
     operand(&c, z)
     operand(&c, columns)
+    if front is not None:
+        operand(&c, front)
     if (not (same_shape(&x.v, &dx.v) and same_shape(&w.v, &dw.v) and same_shape(&dy.v, &z.v)) or x.v.nd != 4
-            or dy.v.nd != 4 or w.v.nd != 4 or nn_count(&columns.v) != 5 * (in_blocks(dy.v.n[3]) + normed * in_blocks(x.v.n[3]))
-            or sums is not None and (not normed or sums.v.dtype != NN_F64 or nn_count(&sums.v) != 2 * x.v.n[3])):
+            or dy.v.nd != 4 or w.v.nd != 4 or nn_count(&columns.v) != 5 * (in_blocks(dy.v.n[3]) + summed * in_blocks(x.v.n[3]))
+            or normed and not summed or summed and (normed == (front is not None) or sums.v.dtype != NN_F64
+                                                    or nn_count(&sums.v) != 2 * x.v.n[3])
+            or front is not None and not same_shape(&front.v, &x.v)):
         raise ValueError(f"conv_grads: dx {dx.shape}, dw {dw.shape}, x {x.shape}, dy {dy.shape}, w {w.shape}, z "
                          f"{z.shape}, columns {columns.shape}")
     c.flags = ((NN_ACC if acc_dx else 0) | (NN_ACC_DW if acc_dw else 0) | (NN_MASK if mask else 0)
@@ -180,10 +185,10 @@ cdef int conv_grads_to(Array dx, Array dw, Array sums, Array x, Array dy, Array 
     return 0
 
 
-def conv_dw(Array x, Array dy, tuple geometry, tuple shape):
-    """The gradient of a convolution's weights, of `shape`."""
+def conv_dw(Array x, Array dy, tuple geometry, tuple shape, Array columns=None, bint relu=False):
+    """The gradient of a convolution's weights, of `shape`; columns: x is normalised as it is loaded."""
     cdef Array dw = image_like(x, shape)
-    conv_dw_to(dw, x, dy, geometry, False)
+    conv_dw_to(dw, x, dy, geometry, False, columns, relu)
     return dw
 
 

@@ -107,6 +107,17 @@ def moments_of(Array y):
     return y.moments
 
 
+def norm_of(Array y):
+    """(x, columns) where y is the result of a batch norm of x, with a residual and ReLU, and nobody wrote to it; (x,
+    sums) where y is the gradient of one, behind the mask; else (None, None)."""
+    return (None, None) if y.written or y.norm is None else y.norm
+
+
+def set_norm(Array y, tuple norm):
+    """For norm_of."""
+    y.norm = norm
+
+
 def norm_columns(Array moments, Array weight or None, Array bias or None, float eps):
     """(columns[5, c in blocks of 16], stats[3,1,c]): what a convolution needs to apply a batch norm while it loads x,
     from the moments of x's channels."""

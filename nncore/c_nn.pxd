@@ -17,7 +17,7 @@ cdef extern from "nn.h" nogil:
         uint16_t op
         uint8_t nv, nout
         uint32_t flags
-        nn_view v[8]
+        nn_view v[9]
         nn_attributes a
     enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED, NN_MOMENTS, NN_EXACT
     enum: NN_NORM, NN_MASK, NN_ACC_DW

@@ -8,7 +8,7 @@ taken from the next convolution's gradient while it is in cache. csrc/winograd_g
 from collections import namedtuple
 
 from .. import _core
-from .._core import as_float, record
+from .._core import as_float, record, wants_grad
 from .conv import check, pair, plan
 from .norm import _state
 
@@ -59,6 +59,8 @@ def conv2d_batch_norms(x, layers, residual=None):
             a, _ = _core.group_norm(z, 1, z.shape[-1], g, b, residual.array if last and residual is not None else None,
                                     None, None, layer.eps, layer.relu, "batch_norm")
             columns, relu = None, False
+    if residual is not None and layers[-1].relu and both and wants_grad(*inputs):
+        _core.set_norm(a, (z, own_columns))
     return record(a, _grad, tuple(inputs), _flat(saved, a if residual is not None and layers[-1].relu else None))
 
 
@@ -87,7 +89,9 @@ def _grad(node, dy):
     y, count, *values = node.saved
     width = len(_Saved._fields)
     layers = [_Saved(*values[k * width:(k + 1) * width]) for k in range(count)]
-    sums = None
+    normed, sums = _core.norm_of(dy)
+    if normed is not layers[-1].z:
+        sums = None   # else dy is behind the mask already
     for k in range(count - 1, -1, -1):
         s, behind = layers[k], layers[k + 1] if k + 1 < count else None
         last = behind is None
@@ -97,12 +101,14 @@ def _grad(node, dy):
             dz = dy
             if sums is None:
                 sums, dz = _core.norm_grad_sums(dy, s.z, s.own_columns, y if last else None, masked)
-            columns, dgamma, dbeta = _core.norm_grad_columns(sums, s.own_columns, s.stats, s.norm_weight, s.columns,
+            front, of_front = None, s.columns
+            if of_front is None and node.alone(0):   # then dx's sums are taken for the node that made x
+                front, of_front = _core.norm_of(s.x)
+            columns, dgamma, dbeta = _core.norm_grad_columns(sums, s.own_columns, s.stats, s.norm_weight, of_front,
                                                              s.eps, n)
-            normed = s.columns is not None
             before = dz
-            dy, sums = node.give_conv_grads(0, 2 + 3 * k, s.x, dz, s.w, s.z, columns, s.geometry, masked, normed,
-                                            s.relu)
+            dy, sums = node.give_conv_grads(0, 2 + 3 * k, s.x, dz, s.w, s.z, columns, s.geometry, masked,
+                                            s.columns is not None, s.relu, front)
         else:
             dx, dgamma, dbeta, before = _core.group_norm_grad(dy, s.z, s.stats, s.norm_weight, s.norm_bias,
                                                               y if last else None, s.eps, s.own_relu, False, True)
