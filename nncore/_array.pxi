@@ -18,8 +18,7 @@ cdef class Array:
     cdef object owner       # what keeps the memory alive: an Array that owns, or a foreign memoryview
     cdef uint64_t written   # counts writes in place to memory owned, so that saved values can be checked
     cdef Array moments      # of its channels, where the call that made this took them, for group_norm
-    cdef tuple norm         # (input, columns) of the batch norm that made it, with a residual and ReLU; of the gradient
-                            # of such a result, (input, the sums of norm_grad_sums); or None
+    cdef tuple sums         # of the gradient of a norm's result: (the norm's input, those of norm_grad_sums)
 
     def __init__(self):
         raise TypeError("Array: made by nncore.tensor and its kin")
@@ -64,7 +63,6 @@ cdef class Array:
         if readonly and flags & PyBUF_WRITABLE:
             raise BufferError("Array: this memory is borrowed and may not be written")
         root(self).moments = None   # the host may write what they are of
-        root(self).norm = None
         cdef Py_ssize_t *sizes = <Py_ssize_t *>PyMem_Malloc(2 * NN_MAX_DIMS * sizeof(Py_ssize_t))
         if sizes == NULL:
             raise MemoryError("Array: no memory to describe the buffer")

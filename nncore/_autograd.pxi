@@ -277,6 +277,7 @@ cdef class Node:
     cdef bint pending_owned   # whether it may be added to in place
     cdef bint keep
     cdef Array kept
+    cdef public tuple norm    # for norm_of_input
     cdef list queue           # the heap of the running backward, while this node is in it
 
     # A chain of nodes would die by recursion; from some depth on, the outermost call takes over.
@@ -291,6 +292,7 @@ cdef class Node:
         dying += 1
         self.parents = None
         self.saved = None
+        self.norm = None
         dying -= 1
         if dying == 0:
             while graveyard:
@@ -399,12 +401,17 @@ cdef class Node:
                 take_back(q, acc_dx)
             raise
         if front is not None:
-            dx.norm = (front, sums)   # node_give and target take it off when something is added
+            dx.sums = (front, sums)   # node_give and target take it off when something is added
         return dx, sums
 
-    def alone(self, Py_ssize_t i):
-        """Whether the gradient of input i goes to the node that made it and to nobody else."""
-        return type(self.parents[i]) is Node and not (<Node>self.parents[i]).keep
+    @cython.boundscheck(True)
+    def norm_of_input(self, Py_ssize_t i):
+        """(x, columns) where input i is the result of a batch norm of x, with a residual and ReLU, that can do with its
+        gradient behind the mask, with the sums for it; else (None, None)."""
+        cdef object p = self.parents[i]
+        if type(p) is not Node or (<Node>p).keep or (<Node>p).norm is None:
+            return None, None
+        return (<Node>p).norm
 
     @cython.boundscheck(True)
     def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry, Array columns=None, bint relu=False):
@@ -465,7 +472,7 @@ cdef Array target(object p, list queue, bint *accumulate):
                 node.pending = copy_of(node.pending)
                 node.pending_owned = True
             accumulate[0] = True
-            node.pending.norm = None
+            node.pending.sums = None
         return node.pending
     leaf = <TensorBase>p
     if nn_recording:
@@ -500,7 +507,7 @@ cdef node_give(Node node, Array g, list queue, bint own):
     elif node.queue is not queue:
         entangled()
     elif node.pending_owned:
-        node.pending.norm = None
+        node.pending.sums = None
         add_to(node.pending, g)
     else:
         node.pending = call_binary(NN_add, node.pending, g)
@@ -587,6 +594,7 @@ cdef walk(Node start, Array seed, bint retain):
             if not retain:
                 node.grad = None
                 node.saved = None
+                node.norm = None
                 node.parents = None
     finally:
         if node is not None:

@@ -107,15 +107,12 @@ def moments_of(Array y):
     return y.moments
 
 
-def norm_of(Array y):
-    """(x, columns) where y is the result of a batch norm of x, with a residual and ReLU, and nobody wrote to it; (x,
-    sums) where y is the gradient of one, behind the mask; else (None, None)."""
-    return (None, None) if y.written or y.norm is None else y.norm
-
-
-def set_norm(Array y, tuple norm):
-    """For norm_of."""
-    y.norm = norm
+def take_sums(Array dy):
+    """(x, sums) where dy is the gradient of the result of a batch norm of x, behind the mask of its ReLU, from
+    conv_grads; else (None, None). dy has them no more."""
+    cdef tuple found = dy.sums
+    dy.sums = None
+    return (None, None) if found is None else found
 
 
 def norm_columns(Array moments, Array weight or None, Array bias or None, float eps):

@@ -8,7 +8,7 @@ taken from the next convolution's gradient while it is in cache. csrc/winograd_g
 from collections import namedtuple
 
 from .. import _core
-from .._core import as_float, record, wants_grad
+from .._core import as_float, record
 from .conv import check, pair, plan
 from .norm import _state
 
@@ -59,9 +59,11 @@ def conv2d_batch_norms(x, layers, residual=None):
             a, _ = _core.group_norm(z, 1, z.shape[-1], g, b, residual.array if last and residual is not None else None,
                                     None, None, layer.eps, layer.relu, "batch_norm")
             columns, relu = None, False
-    if residual is not None and layers[-1].relu and both and wants_grad(*inputs):
-        _core.set_norm(a, (z, own_columns))
-    return record(a, _grad, tuple(inputs), _flat(saved, a if residual is not None and layers[-1].relu else None))
+    masks = residual is not None and layers[-1].relu
+    y = record(a, _grad, tuple(inputs), _flat(saved, a if masks else None))
+    if masks and both and y.node is not None:
+        y.node.norm = (z, own_columns)
+    return y
 
 
 def _arrays(name, layer):
@@ -89,7 +91,7 @@ def _grad(node, dy):
     y, count, *values = node.saved
     width = len(_Saved._fields)
     layers = [_Saved(*values[k * width:(k + 1) * width]) for k in range(count)]
-    normed, sums = _core.norm_of(dy)
+    normed, sums = _core.take_sums(dy)
     if normed is not layers[-1].z:
         sums = None   # else dy is behind the mask already
     for k in range(count - 1, -1, -1):
@@ -102,8 +104,8 @@ def _grad(node, dy):
             if sums is None:
                 sums, dz = _core.norm_grad_sums(dy, s.z, s.own_columns, y if last else None, masked)
             front, of_front = None, s.columns
-            if of_front is None and node.alone(0):   # then dx's sums are taken for the node that made x
-                front, of_front = _core.norm_of(s.x)
+            if of_front is None:   # dx's sums may be taken for the node that made x
+                front, of_front = node.norm_of_input(0)
             columns, dgamma, dbeta = _core.norm_grad_columns(sums, s.own_columns, s.stats, s.norm_weight, of_front,
                                                              s.eps, n)
             before = dz
