@@ -180,16 +180,15 @@ static int convolve(const nn_call *call, int first, nn_moments *moments)
     nn_unary_fn *f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]];
     float *to = (float *)y->p;
     if (moments && nn_count(y) == 0) nn_k->fill(moments->stats, NAN, 3 * moments->c);
-    if (norm)
-        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments, norm);
+    if (norm || winograd(&g))
+        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments,
+                           norm);
     if (pointwise(&g)) {
         int64_t pixels = g.b * g.p * g.q;
         int status = nn_product(to, (const float *)x->p, (const float *)w->p, bias, pixels, g.o, g.c, 0, 0, 0, f,
                                 call->a.f + 2);
         return status != NN_OK || !moments ? status : nn_moments_of(moments->stats, to, pixels, g.o);
     }
-    if (winograd(&g))
-        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments, NULL);
     return forward(&g, to, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2, moments);
 }
 

@@ -1,5 +1,5 @@
-/* Sums for the gradient of batch norm, of parts of an image; see grad_sums.h. The same kernels as its own pass (norm.c):
- * a part's sums are float32, and parts are joined in double, in order. */
+/* Sums for the gradient of batch norm, of parts of an image; see grad_sums.h. The same kernels as its own pass
+ * (norm.c): a part's sums are float32, and parts are joined in double, in order. */
 #include "grad_sums.h"
 #include "kernels/kernels.h"
 
@@ -18,9 +18,11 @@ void nn_grad_sums_add(nn_grad_sums *s, float *dy, int64_t at, const nn_lines *l)
     float *sums = s->parts_sums + 2 * l->part * s->room + l->first;
     const float *x = s->x + at + l->first, *y = s->y ? s->y + at + l->first : x;
     int mask = s->y ? NN_MASK_Y : s->relu ? NN_MASK_X : NN_MASK_NONE;
-    int64_t whole = l->line == l->pixels * s->c, lines = whole ? 1 : l->lines, pixels = l->lines * l->pixels / lines;
+    int64_t whole = l->line == l->pixels * s->c, lines = whole ? 1 : l->lines;
+    int64_t pixels = l->pixels * (whole ? l->lines : 1);
     for (int64_t i = 0; i < lines; i++, dy += l->line, x += l->line, y += l->line)
-        nn_k->norm_grad_sums(sums, s->room, dy + l->first, dy + l->first, x, y, mask, s->columns + l->first, s->columns_apart, pixels, l->width, s->c, l->begins && i == 0);
+        nn_k->norm_grad_sums(sums, s->room, dy + l->first, dy + l->first, x, y, mask, s->columns + l->first,
+                             s->columns_apart, pixels, l->width, s->c, l->begins && i == 0);
 }
 
 void nn_grad_sums_finish(nn_grad_sums *s)

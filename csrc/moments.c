@@ -23,7 +23,8 @@ int nn_moments_start(nn_moments *m, int64_t parts)
 void nn_moments_add(nn_moments *m, const float *y, const nn_lines *l)
 {
     float *sums = m->sums + 3 * l->part * m->columns + l->first;
-    int64_t whole = l->line == l->pixels * m->c, lines = whole ? 1 : l->lines, pixels = l->lines * l->pixels / lines;
+    int64_t whole = l->line == l->pixels * m->c, lines = whole ? 1 : l->lines;
+    int64_t pixels = l->pixels * (whole ? l->lines : 1);
     for (int64_t i = 0; i < lines; i++, y += l->line)
         nn_k->norm_moments(sums, m->columns, y + l->first, pixels, l->width, m->c, l->begins && i == 0);
     if (l->first == 0) m->rows[l->part] += lines * pixels;

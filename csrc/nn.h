@@ -145,8 +145,8 @@ const char *nn_isa_current(void);
 enum nn_conv_algorithm { NN_CONV_AUTO, NN_CONV_DIRECT, NN_CONV_WINOGRAD };
 void nn_conv_algorithm_set(int algorithm);
 int nn_conv_algorithm_get(void);
-/* What is made for a convolution's geometry (a.i[2] and a.i[3] of a call of it) and what the algorithm would choose: bits
- * of nn_conv_fusion. */
+/* What is made for a convolution's geometry (a.i[2] and a.i[3] of a call of it) and what the algorithm would choose:
+ * bits of nn_conv_fusion. */
 enum nn_conv_fusion {
     NN_LOADS_NORM = 1, /* x can be normalised while it is loaded, forward and for dw */
     NN_BOTH_GRADS = 2, /* and there is conv_grads */

@@ -1,5 +1,5 @@
-/* What the plans of Winograd's convolution share (winograd.c, winograd_grads.c): tiles cut into boxes, and the steps of a
- * box. winograd.c explains them. */
+/* What the plans of Winograd's convolution share (winograd.c, winograd_grads.c): tiles cut into boxes, and the steps of
+ * a box. winograd.c explains them. */
 #ifndef WINOGRAD_BOXES_H
 #define WINOGRAD_BOXES_H
 #include "kernels/kernels.h"
@@ -100,7 +100,10 @@ typedef struct {
 static inline double work_of(const wino *s, int64_t tiles) { return 72.0 * tiles * s->g.c * s->g.o / FLOPS_PER_NS; }
 /* Pixels of the input, down or across, that so many tiles see */
 static inline int64_t seen(const nn_conv *g, int64_t tiles) { return tile_of(g) * tiles + g->r - 1; }
-static inline int64_t patch_floats(const wino *s) { return seen(&s->g, s->t.box_down) * seen(&s->g, s->t.box_across) * 16; }
+static inline int64_t patch_floats(const wino *s)
+{
+    return seen(&s->g, s->t.box_down) * seen(&s->g, s->t.box_across) * 16;
+}
 
 /* ---- the three steps of a box ---- */
 

@@ -1,5 +1,5 @@
-/* Both gradients of a convolution with a batch norm behind it, by Winograd's filtering, box by box: dy is the gradient of
- * the norm's input and never lies in memory, but is made of the gradient of its result while it is loaded, once for
+/* Both gradients of a convolution with a batch norm behind it, by Winograd's filtering, box by box: dy is the gradient
+ * of the norm's input and never lies in memory, but is made of the gradient of its result while it is loaded, once for
  * both; x may be normalised on its way in likewise; and the sums that the gradient of x's norm begins with are taken
  * from dx while it is in cache. Of nine passes over arrays that conv_dx, conv_dw and the norm's second pass need (with
  * what a store reads) five are left, and memory works while the products run.

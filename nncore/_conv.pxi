@@ -169,11 +169,14 @@ cdef int conv_grads_to(Array dx, Array dw, Array sums, Array x, Array dy, Array 
     operand(&c, columns)
     if front is not None:
         operand(&c, front)
-    if (not (same_shape(&x.v, &dx.v) and same_shape(&w.v, &dw.v) and same_shape(&dy.v, &z.v)) or x.v.nd != 4
-            or dy.v.nd != 4 or w.v.nd != 4 or nn_count(&columns.v) != 5 * (in_blocks(dy.v.n[3]) + summed * in_blocks(x.v.n[3]))
-            or normed and not summed or summed and (normed == (front is not None) or sums.v.dtype != NN_F64
-                                                    or nn_count(&sums.v) != 2 * x.v.n[3])
-            or front is not None and not same_shape(&front.v, &x.v)):
+    cdef bint fits = same_shape(&x.v, &dx.v) and same_shape(&w.v, &dw.v) and same_shape(&dy.v, &z.v)
+    fits = fits and x.v.nd == 4 and dy.v.nd == 4 and w.v.nd == 4
+    fits = fits and nn_count(&columns.v) == 5 * (in_blocks(dy.v.n[3]) + summed * in_blocks(x.v.n[3]))
+    if summed:
+        fits = fits and normed != (front is not None) and sums.v.dtype == NN_F64 and nn_count(&sums.v) == 2 * x.v.n[3]
+    if front is not None:
+        fits = fits and summed and same_shape(&front.v, &x.v)
+    if not fits or normed and not summed:
         raise ValueError(f"conv_grads: dx {dx.shape}, dw {dw.shape}, x {x.shape}, dy {dy.shape}, w {w.shape}, z "
                          f"{z.shape}, columns {columns.shape}")
     c.flags = ((NN_ACC if acc_dx else 0) | (NN_ACC_DW if acc_dw else 0) | (NN_MASK if mask else 0)

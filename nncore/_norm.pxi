@@ -116,8 +116,8 @@ def take_sums(Array dy):
 
 
 def norm_columns(Array moments, Array weight or None, Array bias or None, float eps):
-    """(columns[5, c in blocks of 16], stats[3,1,c]): what a convolution needs to apply a batch norm while it loads x,
-    from the moments of x's channels."""
+    """(columns[5, c in blocks of 16], stats[3,1,c]) of the moments of x's channels: what a convolution needs to apply a
+    batch norm while it loads x."""
     cdef nn_call call
     cdef int64_t c = moments.v.n[moments.v.nd - 1]
     need_features(weight, c, moments, "weight", "batch_norm")

@@ -10,7 +10,8 @@ from steps import bits
 from test_conv import algorithm, draw  # noqa: F401: algorithm is a fixture
 from test_memory import failing_at
 
-# x, channels of the layers, window, strides. Both gradients in one pass need more than 128 tiles of 4 x 4 (5 x 5: 2 x 2).
+# x, channels of the layers, window, strides. Both gradients in one pass need more than 128 tiles of 4 x 4 (5 x 5: 2 x
+# 2).
 CASES = {
     "both": ((3, 32, 32, 16), (16, 16), 3, (1, 1)), "odd": ((9, 13, 13, 17), (17, 12), 3, (1, 1)),
     "wide": ((1, 13, 200, 12), (20, 33), 3, (1, 1)), "images": ((40, 8, 8, 48), (32, 12), 3, (1, 1)),
@@ -228,7 +229,8 @@ def layer(w, n=None, **settings):
     (["conv2d_batch_norms", "(2, 8, 8, 3)", "4 expected"],
      lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3), [layer(nncore.zeros(3, 3, 4, 5))])),
     (["conv2d_batch_norms", "(2, 8, 8, 5)", "6 expected"],
-     lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3), [layer(nncore.zeros(3, 3, 3, 5)), layer(nncore.zeros(3, 3, 6, 5))])),
+     lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3),
+                                [layer(nncore.zeros(3, 3, 3, 5)), layer(nncore.zeros(3, 3, 6, 5))])),
     (["batch_norm", "weight (4,)"],
      lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3), [layer(nncore.zeros(3, 3, 3, 5), 4)])),
     (["batch_norm", "more than 1 value"],

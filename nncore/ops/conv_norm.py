@@ -1,9 +1,9 @@
 """Convolutions with batch norm behind each, as one node.
 
-Layer by layer, a normalised image is written only to be read by the next convolution, and the gradient of a norm's input
-only by the two gradients of the convolution in front. Where Winograd's convolution is chosen, which copies what it loads
-anyway, both are computed as it loads them and never lie in memory; the sums that the gradient of a norm begins with are
-taken from the next convolution's gradient while it is in cache. csrc/winograd_grads.c has the counts.
+Layer by layer, a normalised image is written only to be read by the next convolution, and the gradient of a norm's
+input only by the two gradients of the convolution in front. Where Winograd's convolution is chosen, which copies what
+it loads anyway, both are computed as it loads them and never lie in memory; the sums that the gradient of a norm begins
+with are taken from the next convolution's gradient while it is in cache. csrc/winograd_grads.c has the counts.
 """
 from collections import namedtuple
 
@@ -12,12 +12,10 @@ from .._core import as_float, record
 from .conv import check, pair, plan
 from .norm import _state
 
-
-
 ConvNorm = namedtuple("ConvNorm", "weight stride padding running_mean running_var num_batches_tracked norm_weight "
                                   "norm_bias momentum eps relu")
-ConvNorm.__doc__ = """A layer of conv2d_batch_norms: the weight, stride and padding of conv2d, the other arguments of batch_norm,
-and whether ReLU follows."""
+ConvNorm.__doc__ = """A layer of conv2d_batch_norms: the weight, stride and padding of conv2d, the other arguments of
+batch_norm, and whether ReLU follows."""
 
 # What the gradient needs of a layer: its input (or what is normalised to be it, with `columns`, `relu`), window and
 # geometry; its result z, with the statistics and columns of its norm. both: conv_grads is made for it.
@@ -51,7 +49,8 @@ def conv2d_batch_norms(x, layers, residual=None):
             _core.running_stats(_state(layer.running_mean, "running_mean"), _state(layer.running_var, "running_var"),
                                 None if tracked is None else _state(tracked, "num_batches_tracked"), stats, count,
                                 layer.momentum, "batch_norm")
-        saved.append(_Saved(a, columns, relu, w.array, geometry, z, stats, own_columns, g, b, layer.eps, layer.relu, both))
+        saved.append(_Saved(a, columns, relu, w.array, geometry, z, stats, own_columns, g, b, layer.eps, layer.relu,
+                            both))
         inputs += [w, gamma, beta]
         a, columns, relu = z, own_columns, layer.relu
         last = k + 1 == len(plans)
@@ -95,8 +94,7 @@ def _grad(node, dy):
     if normed is not layers[-1].z:
         sums = None   # else dy is behind the mask already
     for k in range(count - 1, -1, -1):
-        s, behind = layers[k], layers[k + 1] if k + 1 < count else None
-        last = behind is None
+        s, last = layers[k], k + 1 == count
         masked = s.own_relu and not (last and y is not None)
         n = s.z.size // s.z.shape[-1]
         if s.both and (s.columns is not None or node.needs(0)):
