@@ -114,12 +114,16 @@ int nn_conv_algorithm_get(void) { return algorithm; }
  * of 100 (5 x 5). With few channels in, the transforms cost what the products save; with few channels out both ways
  * compute lanes for nothing. Few pixels do not repay the transform of the weights, and of small maps most of a tile is
  * wasted, where the direct way leaves out the borders. */
+static int winograd_shape(const nn_conv *g)
+{
+    return !((g->r != 3 && g->r != 5) || g->s != g->r || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
+        g->dilation_w != 1 || g->groups != 1 || g->top < 0 || g->left < 0 || g->top >= g->r || g->left >= g->s ||
+        g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0);
+}
+
 static int winograd(const nn_conv *g)
 {
-    if ((g->r != 3 && g->r != 5) || g->s != g->r || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
-        g->dilation_w != 1 || g->groups != 1 || g->top < 0 || g->left < 0 || g->top >= g->r || g->left >= g->s ||
-        g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0)
-        return 0;
+    if (!winograd_shape(g)) return 0;
     return algorithm == NN_CONV_WINOGRAD ||
            (algorithm == NN_CONV_AUTO && g->c >= WINOGRAD_CHANNELS && min(g->p, g->q) >= max(g->r, WINOGRAD_MAP) &&
             g->b * g->p * g->q >= WINOGRAD_PIXELS);
@@ -148,32 +152,52 @@ static nn_conv geometry(const nn_call *call, const nn_view *x, const nn_view *y,
     };
 }
 
-/* inputs: x, w and bias, in the place of their operands; moments: of y, or NULL */
-static int convolve(const nn_call *call, const nn_view *inputs, int has_bias, nn_moments *moments)
+int nn_conv_fusion(const nn_call *call, const nn_view *x, const nn_view *y, const nn_view *w)
 {
-    const nn_view *y = &call->v[0], *x = inputs, *w = inputs + 1;
+    nn_conv g = geometry(call, x, y, w), t = turned(&g);
+    int loads = winograd_shape(&g), both = loads && winograd_shape(&t) && nn_winograd_fits_both(&g);
+    return (loads ? NN_LOADS_NORM : 0) | (both ? NN_BOTH_GRADS : 0) | (winograd(&g) ? NN_CHOSEN : 0) |
+           (winograd(&t) ? NN_CHOSEN_DX : 0);
+}
+
+/* The norm of a call's x, its columns at v[k]; NULL: there is none */
+static const nn_norm *norm_of(const nn_call *call, int k, nn_norm *norm)
+{
+    if (!(call->flags & NN_NORM)) return NULL;
+    *norm = (nn_norm){.columns = (const float *)call->v[k].p, .apart = call->v[k].n[1],
+                      .relu = (call->flags & NN_RELU) != 0};
+    return norm;
+}
+
+/* first: where x stands, then w, bias and norm; moments: of y, or NULL */
+static int convolve(const nn_call *call, int first, nn_moments *moments)
+{
+    const nn_view *y = &call->v[0], *x = call->v + first, *w = x + 1;
     nn_conv g = geometry(call, x, y, w);
-    const float *bias = has_bias ? (const float *)inputs[2].p : NULL;
+    nn_norm room;
+    const nn_norm *norm = norm_of(call, first + 3, &room);
+    const float *bias = call->nv > first + 2 ? (const float *)x[2].p : NULL;
     nn_unary_fn *f = call->a.i[0] < 0 ? NULL : nn_k->unary[call->a.i[0]];
     float *to = (float *)y->p;
     if (moments && nn_count(y) == 0) nn_k->fill(moments->stats, NAN, 3 * moments->c);
+    if (norm || winograd(&g))
+        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments,
+                           norm);
     if (pointwise(&g)) {
         int64_t pixels = g.b * g.p * g.q;
         int status = nn_product(to, (const float *)x->p, (const float *)w->p, bias, pixels, g.o, g.c, 0, 0, 0, f,
                                 call->a.f + 2);
         return status != NN_OK || !moments ? status : nn_moments_of(moments->stats, to, pixels, g.o);
     }
-    if (winograd(&g))
-        return nn_winograd(to, (const float *)x->p, (const float *)w->p, bias, &g, 0, 0, f, call->a.f + 2, moments);
     return forward(&g, to, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2, moments);
 }
 
-int nn_op_conv(const nn_call *call) { return convolve(call, call->v + 1, call->nv > 3, NULL); }
+int nn_op_conv(const nn_call *call) { return convolve(call, 1, NULL); }
 
 int nn_op_conv_moments(const nn_call *call)
 {
     nn_moments moments = {.stats = (float *)call->v[1].p, .c = call->v[0].n[3]};
-    return convolve(call, call->v + 2, call->nv > 4, &moments);
+    return convolve(call, 2, &moments);
 }
 
 int nn_op_conv_dx(const nn_call *call)
@@ -187,7 +211,7 @@ int nn_op_conv_dx(const nn_call *call)
                             g.o, 0, 1, acc, NULL, NULL);
     else if (winograd(&t))
         status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &t, 1, acc, NULL, NULL,
-                             NULL);
+                             NULL, NULL);
     else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     nn_call f = {.op = NN_OP_unary, .nv = 2, .nout = 1, .v = {*dx, *dx}, .a = call->a};
@@ -199,14 +223,38 @@ int nn_op_conv_dw(const nn_call *call)
     const nn_view *dw = &call->v[0], *x = &call->v[1], *dy = &call->v[2];
     nn_conv g = geometry(call, x, dy, dw);
     int acc = call->flags & NN_ACC;
+    nn_norm room;
+    const nn_norm *norm = norm_of(call, 3, &room);
+    if (norm || winograd(&g))
+        return nn_winograd_dw((float *)dw->p, (const float *)x->p, (const float *)dy->p, &g, acc, norm);
     if (pointwise(&g))
         return nn_product((float *)dw->p, (const float *)x->p, (const float *)dy->p, NULL, g.c, g.o, g.b * g.p * g.q,
                           1, 0, acc, NULL, NULL);
-    if (winograd(&g)) return nn_winograd_dw((float *)dw->p, (const float *)x->p, (const float *)dy->p, &g, acc);
     if (nn_count(dw) == 0) return NN_OK;
     if (nn_count(dy) == 0) {
         if (!acc) nn_k->fill((float *)dw->p, 0, nn_count(dw));
         return NN_OK;
     }
     return nn_conv_weights(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
+}
+
+int nn_op_conv_grads(const nn_call *call)
+{
+    const nn_view *dx = &call->v[0], *dw = &call->v[1], *dy = &call->v[4];
+    const float *x = (const float *)call->v[3].p, *columns = (const float *)call->v[7].p;
+    nn_conv g = geometry(call, dx, dy, dw);
+    int64_t apart = (g.o + 15) / 16 * 16;
+    int relu = (call->flags & NN_RELU) != 0;
+    nn_norm behind = {.columns = columns, .apart = apart, .z = (const float *)call->v[6].p,
+                      .relu = (call->flags & NN_MASK) != 0};
+    nn_norm norm = {.columns = columns + 5 * apart, .apart = (g.c + 15) / 16 * 16, .relu = relu};
+    const float *front = call->nv > 8 ? (const float *)call->v[8].p : NULL;
+    nn_grad_sums sums = {.total = (double *)call->v[2].p, .x = front ? front : x, .y = front ? x : NULL,
+                         .columns = norm.columns, .columns_apart = norm.apart, .c = g.c, .relu = relu};
+    nn_winograd_both both = {
+        .dx = (float *)dx->p, .dw = (float *)dw->p, .x = x, .dy = (const float *)dy->p,
+        .w = (const float *)call->v[5].p, .norm = call->flags & NN_NORM ? &norm : NULL, .norm_dy = &behind,
+        .acc_dx = call->flags & NN_ACC, .acc_dw = (call->flags & NN_ACC_DW) != 0, .sums = sums.total ? &sums : NULL,
+    };
+    return nn_winograd_grads(&both, &g);
 }

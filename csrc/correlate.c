@@ -94,8 +94,9 @@ static void finish(const nn_correlation *g, int64_t image, int64_t images, int64
     if (g->f && !g->depthwise)
         for (int64_t b = 0; b < images; b++) g->f(y + b * g->y_image, y + b * g->y_image, g->attr, lines * g->y_line);
     for (int64_t b = 0, n = g->images_of_part; g->moments && b < images; b += n)
-        nn_moments_add(g->moments, (image + b) / n * g->bands + line / g->band, y + b * g->y_image, min(n, images - b),
-                       g->y_image, lines * g->pixels, 0, g->groups * g->outputs);
+        nn_moments_add(g->moments, y + b * g->y_image,
+                       &(nn_lines){(image + b) / n * g->bands + line / g->band, min(n, images - b), g->y_image,
+                                   lines * g->pixels, 0, g->groups * g->outputs, 1});
 }
 
 /* Channels that do not mix need little arithmetic: a copy with a border would cost as much. Lines above and below the

@@ -20,14 +20,14 @@ int nn_moments_start(nn_moments *m, int64_t parts)
     return NN_OK;
 }
 
-void nn_moments_add(nn_moments *m, int64_t part, const float *y, int64_t lines, int64_t line, int64_t pixels,
-                    int64_t first, int64_t width)
+void nn_moments_add(nn_moments *m, const float *y, const nn_lines *l)
 {
-    float *sums = m->sums + 3 * part * m->columns + first;
-    if (line == pixels * m->c) pixels *= lines, lines = 1;
-    for (int64_t i = 0; i < lines; i++, y += line)
-        nn_k->norm_moments(sums, m->columns, y + first, pixels, width, m->c, i == 0);
-    if (first == 0) m->rows[part] = lines * pixels;
+    float *sums = m->sums + 3 * l->part * m->columns + l->first;
+    int64_t whole = l->line == l->pixels * m->c, lines = whole ? 1 : l->lines;
+    int64_t pixels = l->pixels * (whole ? l->lines : 1);
+    for (int64_t i = 0; i < lines; i++, y += l->line)
+        nn_k->norm_moments(sums, m->columns, y + l->first, pixels, l->width, m->c, l->begins && i == 0);
+    if (l->first == 0) m->rows[l->part] += lines * pixels;
 }
 
 void nn_moments_finish(nn_moments *m)

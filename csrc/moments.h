@@ -5,6 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is added to a part: so many lines of pixels, `line` floats apart; of these, `width` channels from `first` (a
+ * multiple of 16) on. begins: these channels of the part have nothing yet. */
+typedef struct {
+    int64_t part, lines, line, pixels, first, width;
+    int begins;
+} nn_lines;
+
 typedef struct {
     float *stats;        /* [3,c]: mean, rest, variance, as of the op group_norm */
     int64_t c;
@@ -19,10 +26,8 @@ typedef struct {
 /* Room for so many parts, which may be filled by different threads; nn_moments_finish joins them in order and frees
  * it. m may be NULL: nothing is wanted. */
 int nn_moments_start(nn_moments *m, int64_t parts);
-/* A part: lines of pixels, `line` floats apart, whose first pixel's channel 0 is at y; of it, `width` channels from
- * `first` (a multiple of 16) on. */
-void nn_moments_add(nn_moments *m, int64_t part, const float *y, int64_t lines, int64_t line, int64_t pixels,
-                    int64_t first, int64_t width);
+/* Adds `lines` of pixels, whose first pixel's channel 0 is at y, to a part. */
+void nn_moments_add(nn_moments *m, const float *y, const nn_lines *l);
 void nn_moments_finish(nn_moments *m);
 /* The same in a pass of its own: x[s,c]. */
 int nn_moments_of(float *stats, const float *x, int64_t s, int64_t c);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define NN_MAX_DIMS 5
-#define NN_MAX_VIEWS 8
+#define NN_MAX_VIEWS 9
 #define NN_ALIGN 64      /* every buffer starts on such a boundary ... */
 #define NN_OVERREAD 64   /* ... and has this many readable bytes behind its end: vector loads may run past a tail */
 
@@ -52,6 +52,9 @@ enum nn_flag {
     NN_RELU = 64,      /* group_norm: ReLU behind it */
     NN_FIXED = 128,    /* group_norm: mean and variance are given, and no functions of x */
     NN_MOMENTS = 512,  /* group_norm: x's own are given */
+    NN_NORM = 1024,    /* conv and its gradients: x is normalised while it is loaded; NN_RELU: with ReLU behind it */
+    NN_MASK = 2048,    /* conv_grads: dy passes ReLU's mask */
+    NN_ACC_DW = 4096,  /* conv_grads: add to dw, as NN_ACC does to dx */
     NN_EXACT = 256,    /* copy, i64 to f32: NN_BADINDEX for what float32 does not hold exactly */
 };
 
@@ -142,6 +145,15 @@ const char *nn_isa_current(void);
 enum nn_conv_algorithm { NN_CONV_AUTO, NN_CONV_DIRECT, NN_CONV_WINOGRAD };
 void nn_conv_algorithm_set(int algorithm);
 int nn_conv_algorithm_get(void);
+/* What is made for a convolution's geometry (a.i[2] and a.i[3] of a call of it) and what the algorithm would choose:
+ * bits of nn_conv_fusion. */
+enum nn_conv_fusion {
+    NN_LOADS_NORM = 1, /* x can be normalised while it is loaded, forward and for dw */
+    NN_BOTH_GRADS = 2, /* and there is conv_grads */
+    NN_CHOSEN = 4,     /* it is Winograd's, forward and for dw, */
+    NN_CHOSEN_DX = 8,  /* and for dx */
+};
+int nn_conv_fusion(const nn_call *call, const nn_view *x, const nn_view *y, const nn_view *w);
 
 /* Threads (par.c). */
 int nn_threads_get(void);

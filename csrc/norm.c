@@ -94,7 +94,7 @@ static void sums_task(void *arg, int64_t k, int worker)
     int64_t rows, w, at = piece(a, k, &rows, &w);
     (void)worker;
     nn_k->norm_grad_sums(a->part + 2 * k * a->cw, a->cw, a->dz ? a->dz + at : 0, a->dy + at, a->x + at,
-                         a->residual ? a->residual + at : 0, a->mask, a->columns, a->cw, rows, w, a->w);
+                         a->residual ? a->residual + at : 0, a->mask, a->columns, a->cw, rows, w, a->w, 1);
 }
 
 static void grad_task(void *arg, int64_t k, int worker)
@@ -133,9 +133,8 @@ static void normalise(image *a)
     for_pieces(a, apply_task);
 }
 
-static void normalise_grad(image *a)
+static void take_sums(image *a)
 {
-    columns(a);
     for_pieces(a, sums_task);
     for (int64_t k = 0; k < a->pieces; k++) {
         int64_t rows, w;
@@ -143,6 +142,12 @@ static void normalise_grad(image *a)
         for (int64_t j = 0; j < w; j += a->c)
             nn_k->norm_grad_join(a->t, a->part + 2 * k * a->cw + j, a->cw, a->c, k == 0 && j == 0);
     }
+}
+
+static void normalise_grad(image *a)
+{
+    columns(a);
+    take_sums(a);
     nn_k->norm_grad_columns(a->columns, a->cw, a->dwb, a->dwb + a->c, a->t, a->stats + a->apart,
                             a->stats + 2 * a->apart, a->weight, a->eps, a->fixed, a->s, a->c, a->g, a->w);
     if (a->y) for_pieces(a, grad_task);
@@ -236,6 +241,57 @@ int nn_op_group_norm_grad(const nn_call *c)
     if (status == NN_OK) nn_k->reduce_columns(dwb, a.dwb, 0, NN_SUM, 0, b, pairs, pairs);
     nn_free(a.dwb, bytes);
     return status;
+}
+
+/* ---- the parts, for convolutions that apply batch norm themselves ---- */
+
+int nn_op_norm_columns(const nn_call *c)
+{
+    float *to = (float *)c->v[0].p;
+    const float *stats = (const float *)c->v[1].p;
+    int64_t cw = c->v[0].n[1], channels = c->v[1].n[2];
+    nn_k->fill(to, 0, 5 * cw);
+    nn_k->norm_columns(to, cw, stats, stats + channels, stats + 2 * channels, operand(c, 2), operand(c, 3), c->a.f[0],
+                       channels, channels, channels);
+    return NN_OK;
+}
+
+/* The columns of a channel, again and again */
+static void spread(image *a, const float *from, int64_t apart)
+{
+    for (int row = 0; row < M_A_B_P_Q; row++)
+        for (int64_t j = 0; j < a->w; j += a->c)
+            memcpy(a->columns + row * a->cw + j, from + row * apart, (size_t)a->c * sizeof(float));
+}
+
+int nn_op_norm_grad_sums(const nn_call *c)
+{
+    const nn_view *dy = &c->v[2], *columns = &c->v[4];
+    image a = {.dz = (float *)c->v[1].p, .dy = (const float *)dy->p, .x = (const float *)c->v[3].p};
+    if (a.dz) a.mask = NN_MASK_Y, a.residual = operand(c, 5);
+    else if (c->flags & NN_RELU) a.mask = NN_MASK_X;
+    cut(&a, dy->n[0], dy->n[1]);
+    char *scratch = nn_alloc(a.bytes);
+    if (!scratch) return NN_NOMEM;
+    use_scratch(&a, scratch);
+    spread(&a, (const float *)columns->p, columns->n[1]);
+    take_sums(&a);
+    memcpy(c->v[0].p, a.t, (size_t)(2 * a.c) * sizeof(double));
+    nn_free(scratch, a.bytes);
+    return NN_OK;
+}
+
+int nn_op_norm_grad_columns(const nn_call *c)
+{
+    float *to = (float *)c->v[0].p, *dwb = (float *)c->v[1].p;
+    const nn_view *columns = &c->v[3], *stats = &c->v[4];
+    const float *mean = (const float *)stats->p, *before = operand(c, 6);
+    int64_t cw = columns->n[1], channels = stats->n[2];
+    memcpy(to, columns->p, (size_t)(5 * cw) * sizeof(float));
+    nn_k->norm_grad_columns(to, cw, dwb, dwb + channels, (const double *)c->v[2].p, mean + channels,
+                            mean + 2 * channels, operand(c, 5), c->a.f[0], 0, c->a.i[1], channels, channels, channels);
+    if (before) memcpy(to + 5 * cw, before, (size_t)nn_count(&c->v[6]) * sizeof(float));
+    return NN_OK;
 }
 
 int nn_op_running_stats(const nn_call *c)

@@ -1,6 +1,6 @@
 /* A log of the calls that ran: what they were, when, for how long, on which thread.
  *
- * One log at a time, for the whole process. A call is noted after it ran, as a record of 40 to 232 bytes (72 for most)
+ * One log at a time, for the whole process. A call is noted after it ran, as a record of 40 to 256 bytes (72 for most)
  * at the end of a block that doubles: without its addresses and attributes, so nothing is kept alive. That costs about
  * 100 ns a call (Intel Xeon, Cascade Lake, virtual machine), most of it the two readings of the clock. A call that was
  * under way when the log was started or stopped is not in it.

@@ -18,6 +18,7 @@ cdef class Array:
     cdef object owner       # what keeps the memory alive: an Array that owns, or a foreign memoryview
     cdef uint64_t written   # counts writes in place to memory owned, so that saved values can be checked
     cdef Array moments      # of its channels, where the call that made this took them, for group_norm
+    cdef tuple sums         # of the gradient of a norm's result: (the norm's input, those of norm_grad_sums)
 
     def __init__(self):
         raise TypeError("Array: made by nncore.tensor and its kin")

@@ -277,6 +277,7 @@ cdef class Node:
     cdef bint pending_owned   # whether it may be added to in place
     cdef bint keep
     cdef Array kept
+    cdef public tuple norm    # for norm_of_input
     cdef list queue           # the heap of the running backward, while this node is in it
 
     # A chain of nodes would die by recursion; from some depth on, the outermost call takes over.
@@ -291,6 +292,7 @@ cdef class Node:
         dying += 1
         self.parents = None
         self.saved = None
+        self.norm = None
         dying -= 1
         if dying == 0:
             while graveyard:
@@ -379,15 +381,48 @@ cdef class Node:
             raise
 
     @cython.boundscheck(True)
-    def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry):
-        """The same for the gradient of its weights."""
+    def give_conv_grads(self, Py_ssize_t i, Py_ssize_t j, Array x, Array dy, Array w, Array z, Array columns,
+                        tuple geometry, bint mask, bint normed, bint relu, Array front=None):
+        """Both gradients of a convolution whose result z is normalised: of its weights to input j; of x to input i, or
+        where x is normalised itself, (that, the sums for the gradient of its norm) is returned. front: what x is the
+        normalised of, with a residual and ReLU; the gradient of x is given behind its mask, and has the sums."""
+        cdef object p = self.parents[j], q = None if normed else self.parents[i]
+        cdef bint acc_dw = False, acc_dx = False
+        cdef Array sums = sums_of(x.v.n[3]) if normed or front is not None else None
+        cdef Array dw = allocate(&w.v) if p is None else target(p, self.queue, &acc_dw)
+        cdef Array dx
+        try:
+            dx = allocate(&x.v) if q is None else target(q, self.queue, &acc_dx)
+            conv_grads_to(dx, dw, sums, x, dy, w, z, columns, front, geometry, acc_dx, acc_dw, mask, normed, relu)
+        except:
+            if p is not None:
+                take_back(p, acc_dw)
+            if q is not None:
+                take_back(q, acc_dx)
+            raise
+        if front is not None:
+            dx.sums = (front, sums)   # node_give and target take it off when something is added
+        return dx, sums
+
+    @cython.boundscheck(True)
+    def norm_of_input(self, Py_ssize_t i):
+        """(x, columns) where input i is the result of a batch norm of x, with a residual and ReLU, that can do with its
+        gradient behind the mask, with the sums for it; else (None, None)."""
+        cdef object p = self.parents[i]
+        if type(p) is not Node or (<Node>p).keep or (<Node>p).norm is None:
+            return None, None
+        return (<Node>p).norm
+
+    @cython.boundscheck(True)
+    def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry, Array columns=None, bint relu=False):
+        """The same for the gradient of its weights; columns: x is normalised as it is loaded."""
         cdef object p = self.parents[i]
         cdef bint accumulate = False
         if p is None:
             return
         cdef Array to = target(p, self.queue, &accumulate)
         try:
-            conv_dw_to(to, x, dy, geometry, accumulate)
+            conv_dw_to(to, x, dy, geometry, accumulate, columns, relu)
         except:
             take_back(p, accumulate)
             raise
@@ -437,6 +472,7 @@ cdef Array target(object p, list queue, bint *accumulate):
                 node.pending = copy_of(node.pending)
                 node.pending_owned = True
             accumulate[0] = True
+            node.pending.sums = None
         return node.pending
     leaf = <TensorBase>p
     if nn_recording:
@@ -471,6 +507,7 @@ cdef node_give(Node node, Array g, list queue, bint own):
     elif node.queue is not queue:
         entangled()
     elif node.pending_owned:
+        node.pending.sums = None
         add_to(node.pending, g)
     else:
         node.pending = call_binary(NN_add, node.pending, g)
@@ -557,6 +594,7 @@ cdef walk(Node start, Array seed, bint retain):
             if not retain:
                 node.grad = None
                 node.saved = None
+                node.norm = None
                 node.parents = None
     finally:
         if node is not None:

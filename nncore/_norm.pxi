@@ -91,6 +91,92 @@ def group_norm_grad(Array dy, Array x, Array stats, Array weight or None, Array 
     return dx, flat_slice(dwb, 0, (c,)), flat_slice(dwb, c, (c,)), dy if dz is None else dz
 
 
+cdef inline Array sums_of(int64_t c):
+    """Room for the two sums of each channel, in double."""
+    cdef nn_view v
+    v.dtype = NN_F64
+    v.buf = 0
+    v.nd = 2
+    v.n[0] = 2
+    v.n[1] = <int32_t>c
+    return allocate(&v)
+
+
+def moments_of(Array y):
+    """Mean and variance of y's channels, which the convolution that made y took: [3,c]."""
+    return y.moments
+
+
+def take_sums(Array dy):
+    """(x, sums) where dy is the gradient of the result of a batch norm of x, behind the mask of its ReLU, from
+    conv_grads; else (None, None). dy has them no more."""
+    cdef tuple found = dy.sums
+    dy.sums = None
+    return (None, None) if found is None else found
+
+
+def norm_columns(Array moments, Array weight or None, Array bias or None, float eps):
+    """(columns[5, c in blocks of 16], stats[3,1,c]) of the moments of x's channels: what a convolution needs to apply a
+    batch norm while it loads x."""
+    cdef nn_call call
+    cdef int64_t c = moments.v.n[moments.v.nd - 1]
+    need_features(weight, c, moments, "weight", "batch_norm")
+    need_features(bias, c, moments, "bias", "batch_norm")
+    cdef Array columns = allocate2(5, in_blocks(c)), stats = reshape(moments, (3, 1, c))
+    begin(&call, NN_OP_norm_columns, 1)
+    operand(&call, columns)
+    operand(&call, stats)
+    operand_or_none(&call, weight)
+    operand_or_none(&call, bias)
+    call.a.f[0] = eps
+    run(&call, c)
+    return columns, stats
+
+
+def norm_grad_sums(Array dy, Array x, Array columns, Array y or None, bint relu):
+    """(sums[2,c] float64, dz): what the gradient of a batch norm with these columns begins with. y: its result behind
+    a residual and ReLU; dz is then dy behind the mask, and else dy itself."""
+    cdef nn_call call
+    cdef int64_t c = x.v.n[x.v.nd - 1], s = nn_count(&x.v) // c
+    cdef Array sums = sums_of(c), dz = None if y is None else allocate(&x.v)
+    begin(&call, NN_OP_norm_grad_sums, 2)
+    operand(&call, sums)
+    if dz is None:
+        no_operand(&call)
+    else:
+        operand2(&call, dz, s, c)
+    operand2(&call, dy, s, c)
+    operand2(&call, x, s, c)
+    operand(&call, columns)
+    if y is not None:
+        operand2(&call, y, s, c)
+    call.flags = NN_RELU if relu else 0
+    run(&call, s * c)
+    return sums, dy if dz is None else dz
+
+
+def norm_grad_columns(Array sums, Array columns, Array stats, Array weight or None, Array before or None, float eps,
+                      int64_t n):
+    """(columns for conv_grads, dweight, dbias) from the sums over n values of each channel; before: the columns of the
+    norm of conv_grads' x."""
+    cdef nn_call call
+    cdef int64_t c = stats.v.n[2]
+    cdef Array to = allocate1(NN_F32, nn_count(&columns.v) + (0 if before is None else nn_count(&before.v)))
+    cdef Array dwb = allocate2(2, c)
+    begin(&call, NN_OP_norm_grad_columns, 2)
+    operand(&call, to)
+    operand(&call, dwb)
+    operand(&call, sums)
+    operand(&call, columns)
+    operand(&call, stats)
+    operand_or_none(&call, weight)
+    operand_or_none(&call, before)
+    call.a.f[0] = eps
+    call.a.i[1] = n
+    run(&call, c)
+    return to, flat_slice(dwb, 0, (c,)), flat_slice(dwb, c, (c,))
+
+
 def running_stats(Array mean, Array var, Array count or None, Array stats, int64_t n, momentum, str name):
     """Move running mean and variance to those of stats, of n values each; momentum None: the average of all calls."""
     cdef nn_call c

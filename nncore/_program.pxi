@@ -676,6 +676,8 @@ cdef bint writes(const nn_call *c, int k) noexcept:
 # Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not
 # what unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
 cdef bint reads(const nn_call *c, int k) noexcept:
+    if c.op == NN_OP_conv_grads and k < c.nout:
+        return (k == 0 and c.flags & NN_ACC != 0) or (k == 1 and c.flags & NN_ACC_DW != 0)
     return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_running_stats or c.op >= NN_OP_sgd
             or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation))
             or (k == 1 and c.op == NN_OP_augment) or (k == 2 and c.op == NN_OP_mix))
@@ -740,6 +742,8 @@ cdef tuple describe(const nn_call *c):
         y = 2 if c.op == NN_OP_conv_dw else 1 if c.op == NN_OP_conv_dx else 0
         w = window_at(c)
         flops = 2 * nn_count(&c.v[y]) * c.v[w].n[0] * c.v[w].n[1] * c.v[w].n[2]
+    if c.op == NN_OP_conv_grads:
+        flops = 4 * nn_count(&c.v[4]) * c.v[5].n[0] * c.v[5].n[1] * c.v[5].n[2]
     if c.op == NN_OP_gemm:
         flops = 2 * nn_count(&c.v[0]) * c.v[1].n[c.v[1].nd - (2 if c.flags & NN_TA else 1)]
     return (nn_op_names[c.op].decode(), tuple([shape_of(&c.v[k]) for k in range(c.nv)]), c.nout, bytes, flops)

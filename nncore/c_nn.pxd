@@ -17,9 +17,10 @@ cdef extern from "nn.h" nogil:
         uint16_t op
         uint8_t nv, nout
         uint32_t flags
-        nn_view v[8]
+        nn_view v[9]
         nn_attributes a
     enum: NN_ACC, NN_TA, NN_TB, NN_NESTEROV, NN_DECOUPLED, NN_MAXIMIZE, NN_RELU, NN_FIXED, NN_MOMENTS, NN_EXACT
+    enum: NN_NORM, NN_MASK, NN_ACC_DW
     enum: NN_OK, NN_NOMEM, NN_BADINDEX, NN_BADRANGE
     enum: NN_SUM, NN_MEAN, NN_MAX, NN_MIN
     enum: NN_WINDOW, NN_AVERAGE, NN_AVERAGE_INSIDE, NN_ADAPTIVE, NN_NEAREST, NN_LINEAR, NN_LINEAR_CORNERS, NN_REFLECT
@@ -31,6 +32,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_permute, NN_OP_slice, NN_OP_unslice, NN_OP_take, NN_OP_take_grad, NN_OP_flat_index, NN_OP_gather_rows
     enum: NN_OP_augment, NN_OP_mix
     enum: NN_OP_gemm, NN_OP_conv, NN_OP_conv_moments, NN_OP_conv_dx, NN_OP_conv_dw
+    enum: NN_OP_conv_grads, NN_OP_norm_columns, NN_OP_norm_grad_sums, NN_OP_norm_grad_columns
     enum: NN_OP_max_pool, NN_OP_max_pool_grad, NN_OP_resample, NN_OP_resample_grad
     enum: NN_OP_softmax, NN_OP_softmax_grad, NN_OP_log_softmax, NN_OP_log_softmax_grad
     enum: NN_OP_cross_entropy, NN_OP_cross_entropy_grad, NN_OP_nll, NN_OP_nll_grad
@@ -83,6 +85,8 @@ cdef extern from "nn.h" nogil:
     const char *nn_isa_current()
     void nn_conv_algorithm_set(int algorithm)
     int nn_conv_algorithm_get()
+    enum: NN_LOADS_NORM, NN_BOTH_GRADS, NN_CHOSEN, NN_CHOSEN_DX
+    int nn_conv_fusion(const nn_call *call, const nn_view *x, const nn_view *y, const nn_view *w)
     int nn_threads_get()
     void nn_threads_set(int n)
     int nn_has_openmp()

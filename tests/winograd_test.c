@@ -48,10 +48,10 @@ const nn_kernels *nn_k = &kernels;
 /* no moments are wanted here: test_moments.py tests them */
 int nn_moments_start(nn_moments *m, int64_t parts) { return (void)m, (void)parts, NN_OK; }
 void nn_moments_finish(nn_moments *m) { (void)m; }
-void nn_moments_add(nn_moments *m, int64_t part, const float *y, int64_t lines, int64_t line, int64_t pixels,
-                    int64_t first, int64_t width)
+void nn_moments_add(nn_moments *m, const float *y, const nn_lines *l) { (void)m, (void)y, (void)l; }
+void nn_grad_sums_add(nn_grad_sums *s, float *dy, int64_t at, const nn_lines *l)
 {
-    (void)m, (void)part, (void)y, (void)lines, (void)line, (void)pixels, (void)first, (void)width;
+    (void)s, (void)dy, (void)at, (void)l;
 }
 
 static int workers = 1;
@@ -180,9 +180,9 @@ static int run(const problem *a, int kind, float *out)
                       .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .groups = 1,
                       .top = g->r - 1 - g->top, .left = g->s - 1 - g->left};
     if (kind == 0) return nn_winograd(out, a->x, a->w, a->bias, g, 0, !a->bias, a->bias ? relu : NULL, floor_,
-                                      NULL);
-    if (kind == 1) return nn_winograd(out, a->dy, a->w, NULL, &turned, 1, !a->bias, NULL, NULL, NULL);
-    return nn_winograd_dw(out, a->x, a->dy, g, !a->bias);
+                                      NULL, NULL);
+    if (kind == 1) return nn_winograd(out, a->dy, a->w, NULL, &turned, 1, !a->bias, NULL, NULL, NULL, NULL);
+    return nn_winograd_dw(out, a->x, a->dy, g, !a->bias, NULL);
 }
 
 static void compare(const problem *a, int kind, int64_t n, double terms, double length, const char *where)
@@ -276,7 +276,7 @@ static void check_nan(int window)
                  .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .top = edge, .left = edge, .groups = 1};
     float *x = numbers(2 * H * H * C), *w = numbers(window * window * C * O), *y = output(2 * H * H * O);
     x[(H + 17) * C * H + 16 * C + 3] = NAN; /* image 1, row 17, column 16 */
-    nn_winograd(y, x, w, NULL, &g, 0, 0, NULL, NULL, NULL);
+    nn_winograd(y, x, w, NULL, &g, 0, 0, NULL, NULL, NULL, NULL);
     bool spread = true, kept = true;
     for (int b = 0; b < 2; b++)
         for (int p = 0; p < H; p++)

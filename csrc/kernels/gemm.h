@@ -92,7 +92,7 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
         const float *a = a0 + x->a, *b = b0 + x->b * ldb;
         int groups = (int)(x->k / GEMM_PACE), left = (int)(x->k % GEMM_PACE);
         int part = groups / mr + (groups < mr), until = 1;
-        const int64_t jump = ahead.stride ? ahead.stride - part * step : 0;
+        int64_t jump = ahead.stride ? ahead.stride - part * step : 0;
         line -= jump;
         for (; groups; groups--, line += step) {
             if (__builtin_expect(!--until, 0)) {

@@ -69,6 +69,16 @@ typedef struct {
     int64_t rows, columns, top, bottom, left, right;
 } nn_patch;
 
+/* Batch norm that is applied while its input is loaded, with columns m a b p q, `apart` floats from one to the next, as
+ * norm.h has them: (x - m) a + b, with ReLU behind it. Or its gradient, where z is not null: the norm's input, beside
+ * the gradient of its result that is loaded. */
+typedef struct {
+    const float *columns;
+    int64_t apart;
+    const float *z;
+    int relu;
+} nn_norm;
+
 /* What will be wanted next, to be fetched while something else is computed: n[0] floats from p[0], n[1] from p[1]
  * on. */
 typedef struct {

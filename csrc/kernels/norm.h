@@ -180,9 +180,10 @@ INLINE void norm_grad_sums_rows(const int n, const int mask, float *part, int64_
 }
 
 INLINE void norm_grad_sums_body(const int mask, float *part, int64_t ldp, float *dz, const float *dy, const float *x,
-                                const float *y, const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld)
+                                const float *y, const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld,
+                                int first)
 {
-    for (int64_t j = 0; j < w; j += VL) vstore(part + j, vset(0)), vstore(part + ldp + j, vset(0));
+    for (int64_t j = 0; first && j < w; j += VL) vstore(part + j, vset(0)), vstore(part + ldp + j, vset(0));
     int64_t r = 0;
     for (; r + 8 <= rows; r += 8)
         norm_grad_sums_rows(8, mask, part, ldp, dz + r * ld, dy + r * ld, x + r * ld, y + r * ld, to, cw, w, ld);
@@ -191,13 +192,13 @@ INLINE void norm_grad_sums_body(const int mask, float *part, int64_t ldp, float 
 }
 
 /* part[2,ldp] = sums of dz and of dz (x - m). dz is dy behind ReLU's mask, and written where the mask is read from
- * y. */
+ * y. Not first: the rows are added to those that are there. */
 static void norm_grad_sums(float *part, int64_t ldp, float *dz, const float *dy, const float *x, const float *y,
-                           int mask, const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld)
+                           int mask, const float *to, int64_t cw, int64_t rows, int64_t w, int64_t ld, int first)
 {
-    if (mask == NN_MASK_Y) norm_grad_sums_body(NN_MASK_Y, part, ldp, dz, dy, x, y, to, cw, rows, w, ld);
-    else if (mask == NN_MASK_X) norm_grad_sums_body(NN_MASK_X, part, ldp, part, dy, x, x, to, cw, rows, w, ld);
-    else norm_grad_sums_body(NN_MASK_NONE, part, ldp, part, dy, x, x, to, cw, rows, w, ld);
+    if (mask == NN_MASK_Y) norm_grad_sums_body(NN_MASK_Y, part, ldp, dz, dy, x, y, to, cw, rows, w, ld, first);
+    else if (mask == NN_MASK_X) norm_grad_sums_body(NN_MASK_X, part, ldp, part, dy, x, x, to, cw, rows, w, ld, first);
+    else norm_grad_sums_body(NN_MASK_NONE, part, ldp, part, dy, x, x, to, cw, rows, w, ld, first);
 }
 
 /* t[2,c] += part; first: there is nothing yet. */

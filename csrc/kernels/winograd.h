@@ -325,16 +325,60 @@ INLINE void wino_pixels(float *to, const float *x, int64_t pixel, int64_t n)
         UNROLL WINO_LANES vstore(to + lane, vload(x + lane));
 }
 
-/* to[row][column][16] = 16 channels of a piece of an image, zero where the piece lies outside of it. x: the first
- * pixel of the piece that lies inside. */
-static void winograd_patch(float *to, const float *x, int64_t row, int64_t pixel, const nn_patch *g)
+/* Batch norm of what is loaded, or its gradient, term by term as norm_apply and norm_grad_apply have them: the same
+ * numbers to the last bit. */
+INLINE vf wino_norm(const int grad, const int relu, vf x, vf z, const vf k[5])
 {
+    if (!grad) {
+        vf y = (x - k[0]) * k[1] + k[2];
+        return relu ? vatleast(y, 0) : y;
+    }
+    vf d = z - k[0], s = d * k[1] + k[2];
+    return (relu ? vless(s, vset(0x1p-126f), vset(0), x) : x) * k[1] + (d * k[3] + k[4]);
+}
+
+INLINE void wino_normed(const int grad, const int relu, float *to, const float *x, const float *z, int64_t pixel,
+                        int64_t n, const nn_norm *norm)
+{
+    for (int lane = 0; lane < 16; lane += VL) {
+        vf k[5];
+        UNROLL for (int i = 0; i < 5; i++) k[i] = vload(norm->columns + i * norm->apart + lane);
+        int64_t i = 0;
+        for (; i + 4 <= n; i += 4)
+            UNROLL for (int q = 0; q < 4; q++) {
+                int64_t at = (i + q) * pixel + lane;
+                vstore(to + 16 * (i + q) + lane, wino_norm(grad, relu, vload(x + at), vload(z + at), k));
+            }
+        for (; i < n; i++) {
+            int64_t at = i * pixel + lane;
+            vstore(to + 16 * i + lane, wino_norm(grad, relu, vload(x + at), vload(z + at), k));
+        }
+    }
+}
+
+INLINE void wino_patch_body(const int norms, const int grad, const int relu, float *to, const float *x, int64_t row,
+                            int64_t pixel, const nn_patch *g, const nn_norm *norm)
+{
+    const float *z = grad ? norm->z : x;
     memset(to, 0, (size_t)(g->top * g->columns * 16) * sizeof *to);
     to += g->top * g->columns * 16;
     for (int64_t i = g->top; i < g->bottom; i++, to += g->columns * 16, x += row) {
         memset(to, 0, (size_t)(g->left * 16) * sizeof *to);
-        wino_pixels(to + g->left * 16, x, pixel, g->right - g->left);
+        if (norms) wino_normed(grad, relu, to + g->left * 16, x, z, pixel, g->right - g->left, norm), z += row;
+        else wino_pixels(to + g->left * 16, x, pixel, g->right - g->left);
         memset(to + g->right * 16, 0, (size_t)((g->columns - g->right) * 16) * sizeof *to);
     }
     memset(to, 0, (size_t)((g->rows - g->bottom) * g->columns * 16) * sizeof *to);
+}
+
+/* to[row][column][16] = 16 channels of a piece of an image, zero where the piece lies outside of it. x: the first
+ * pixel of the piece that lies inside. norm: of these channels, from this pixel on, or null. */
+static void winograd_patch(float *to, const float *x, int64_t row, int64_t pixel, const nn_patch *g,
+                           const nn_norm *norm)
+{
+    if (!norm) wino_patch_body(0, 0, 0, to, x, row, pixel, g, norm);
+    else if (norm->z && norm->relu) wino_patch_body(1, 1, 1, to, x, row, pixel, g, norm);
+    else if (norm->z) wino_patch_body(1, 1, 0, to, x, row, pixel, g, norm);
+    else if (norm->relu) wino_patch_body(1, 0, 1, to, x, row, pixel, g, norm);
+    else wino_patch_body(1, 0, 0, to, x, row, pixel, g, norm);
 }

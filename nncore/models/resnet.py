@@ -1,5 +1,6 @@
 """Residual networks of basic blocks (He, Zhang, Ren and Sun, 2016)."""
 from .. import nn, ops
+from ..nn.conv_norm import normed_convolutions
 from .start import start_convolutions
 
 __all__ = ["ResNet", "resnet18", "resnet20", "resnet32", "resnet34"]
@@ -37,9 +38,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x):
         skip = x if self.shortcut is None else self.shortcut(x)  # its gradient comes last, into what conv1 has left
-        y = self.bn1(self.conv1(x, moments=self.bn1.own_statistics))
-        y = self.conv2(y, moments=self.bn2.own_statistics)
-        return self.bn2(y, skip)
+        return normed_convolutions(x, ((self.conv1, self.bn1), (self.conv2, self.bn2)), skip)
 
 
 class ResNet(nn.Module):

@@ -83,7 +83,7 @@ def sides(name, padding, dims, sizes, window, stride, dilation):
     return tuple((p, p) for p in pair(name, "padding", padding, dims, 0))
 
 
-def _check(name, dims, x, w, bias, groups, transposed=False):
+def check(name, dims, x, w, bias, groups, transposed=False):
     axes = "[b,t,c]" if dims == 1 else "[b,h,w,c]"
     if x.ndim != dims + 2:
         raise ValueError(f"{name}: x {x.shape} is not {axes}: {dims + 2} axes expected")
@@ -112,20 +112,24 @@ def _arrays(x, weight, bias):
 def _conv(name, dims, x, weight, bias, stride, padding, dilation, groups, activation, moments):
     x, weight, bias = _arrays(x, weight, bias)
     w, b = weight.array, None if bias is None else bias.array
-    _check(name, dims, x.array, w, b, groups)
+    check(name, dims, x.array, w, b, groups)
     stride, dilation = pair(name, "stride", stride, dims, 1), pair(name, "dilation", dilation, dims, 1)
-    sizes, window = (1,) * (2 - dims) + x.shape[1:-1], (1,) * (2 - dims) + w.shape[:-2]
+    geometry, shape = plan(name, dims, x.shape, w.shape, stride, padding, dilation, groups)
+    return _recorded(lambda f=-1, a=0: _core.conv(x.array, w, b, geometry, shape, f, a, moments), _conv_grad,
+                     _active_conv_grad, (x, weight, bias), (x.array, w, geometry), activation)
+
+
+def plan(name, dims, x, w, stride, padding, dilation, groups):
+    """(geometry, shape of the result) of a convolution of shapes x and w."""
+    sizes, window = (1,) * (2 - dims) + x[1:-1], (1,) * (2 - dims) + w[:-2]
     (top, bottom), (left, right) = sides(name, padding, dims, sizes, window, stride, dilation)
     shape = []
     for n, zeros, k, s, d in zip(sizes, (top + bottom, left + right), window, stride, dilation):
         if n + zeros < d * (k - 1) + 1:
-            raise ValueError(f"{name}: a window of {w.shape[:-2]} with dilation {dilation[2 - dims:]} does not fit "
-                             f"into x {x.shape} with padding {padding}")
+            raise ValueError(f"{name}: a window of {w[:-2]} with dilation {dilation[2 - dims:]} does not fit "
+                             f"into x {x} with padding {padding}")
         shape.append((n + zeros - d * (k - 1) - 1) // s + 1)
-    geometry = (*stride, *dilation, top, left, groups)
-    shape = (x.shape[0], *shape[2 - dims:], w.shape[-1])
-    return _recorded(lambda f=-1, a=0: _core.conv(x.array, w, b, geometry, shape, f, a, moments), _conv_grad,
-                     _active_conv_grad, (x, weight, bias), (x.array, w, geometry), activation)
+    return (*stride, *dilation, top, left, groups), (x[0], *shape[2 - dims:], w[-1])
 
 
 def _recorded(compute, grad, active_grad, inputs, saved, activation):
@@ -158,7 +162,7 @@ def _active_conv_grad(node, dy):
 def _transposed(name, dims, x, weight, bias, stride, padding, output_padding, groups, dilation, activation):
     x, weight, bias = _arrays(x, weight, bias)
     w, b = weight.array, None if bias is None else bias.array
-    _check(name, dims, x.array, w, b, groups, transposed=True)
+    check(name, dims, x.array, w, b, groups, transposed=True)
     stride, dilation = pair(name, "stride", stride, dims, 1), pair(name, "dilation", dilation, dims, 1)
     padding, extra = pair(name, "padding", padding, dims, 0), pair(name, "output_padding", output_padding, dims, 0)
     sizes, window = (1,) * (2 - dims) + x.shape[1:-1], (1,) * (2 - dims) + w.shape[:-2]
