@@ -25,8 +25,7 @@
         if (i < n) vstore_n(y + i, value, n - i);                                                                      \
     } while (0)
 
-/* Functions that vmath.h has for several vectors: as many as there are registers for. SSE2, where silu and sigmoid are
- * 8 % slower so, and NEON take gelu alone. */
+/* Functions that vmath.h has for several vectors: as many as there are registers for. */
 #define ABREAST(name)                                                                                                  \
     static void name##_abreast(float *y, const float *x, int64_t n)                                                    \
     {                                                                                                                  \
@@ -42,9 +41,9 @@
         y += done, x += done, n -= done;                                                                               \
         STORE_EACH(y, v_##name(vload(x + i)));                                                                         \
     }
-ABREAST(gelu)
-ABREAST(silu)
-ABREAST(sigmoid)
+V_ABREAST_FUNCTIONS(ABREAST)
+#define ABREAST_ENTRY(name) [NN_##name] = name##_abreast,
+static void (*const abreast[NN_UNARIES])(float *y, const float *x, int64_t n) = {V_ABREAST_FUNCTIONS(ABREAST_ENTRY)};
 
 #define UNARY(name, saved, nattr, forward, grad)                                                                       \
     INLINE vf unary_value_##name(vf x, vf a, vf b) { (void)a; (void)b; return forward; }                               \
@@ -52,9 +51,7 @@ ABREAST(sigmoid)
     static void unary_##name(float *y, const float *x, const float *attr, int64_t n)                                   \
     {                                                                                                                  \
         vf a = vset(attr[0]), b = vset(attr[1]);                                                                       \
-        if (NN_##name == NN_gelu) gelu_abreast(y, x, n);                                                               \
-        else if (VL > 4 && NN_##name == NN_silu) silu_abreast(y, x, n);                                                \
-        else if (VL > 4 && NN_##name == NN_sigmoid) sigmoid_abreast(y, x, n);                                          \
+        if (abreast[NN_##name]) abreast[NN_##name](y, x, n);                                                           \
         else STORE_EACH(y, unary_value_##name(vload(x + i), a, b));                                                    \
     }                                                                                                                  \
     static void unary_grad_##name(float *dx, const float *dy, const float *s, const float *attr, int64_t n)            \

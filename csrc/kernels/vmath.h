@@ -78,6 +78,13 @@ INLINE vf v_expm1(vf x)
  * for a processor to look past its end for the next one. In cache, Cascade Lake, ns per element with 1, 2, 3 and 4
  * vectors: gelu 0.55, 0.49, 0.45, 0.43 (AVX-512), 1.17, 0.96, 0.90, 0.94 (AVX2); silu 0.51, 0.48, 0.46, 0.46. */
 #define V_ABREAST 4
+
+/* Functions that are here for several vectors. SSE2, where silu and sigmoid are 8 % slower so, and NEON take one. */
+#if VL > 4
+#define V_ABREAST_FUNCTIONS(F) F(gelu) F(silu) F(sigmoid)
+#else
+#define V_ABREAST_FUNCTIONS(F) F(gelu)
+#endif
 #define EACH UNROLL for (int j = 0; j < m; j++)
 
 /* 2^-8 (1 + e^-(x + low)) for -93.5 <= x <= 80; without that factor it would overflow where x / (1 + e^-x) does not yet
