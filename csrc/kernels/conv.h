@@ -18,12 +18,8 @@ INLINE void conv_tall_body(const int rows, float *c, int64_t ldc, const float *a
         UNROLL for (int i = 0; i < rows; i += 3) a[i / 3] = a0 + x->a + i * rs;
 #define STEP(q)                                                                                                        \
     do {                                                                                                               \
-        vf b0 = vload(b + (q) * 2 * VL), b1 = vload(b + (q) * 2 * VL + VL);                                            \
-        UNROLL for (int i = 0; i < rows; i++) {                                                                        \
-            vf ai = vset(a[i / 3][i % 3 * rs + (q)]);                                                                  \
-            vmuladd(&s[i][0], ai, b0);                                                                                 \
-            vmuladd(&s[i][1], ai, b1);                                                                                 \
-        }                                                                                                              \
+        vf bq[2] = {vload(b + (q) * 2 * VL), vload(b + (q) * 2 * VL + VL)};                                            \
+        UNROLL for (int i = 0; i < rows; i++) vmuladd_row(0, 2, s[i], a[i / 3] + i % 3 * rs + (q), bq);                \
     } while (0)
         int64_t k = x->k;
         for (; k >= 4; k -= 4, b += 8 * VL) {

@@ -36,10 +36,8 @@ INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], c
     const float *a3 = a + 3 * rs, *a6 = a + 6 * rs;
     vf bp[GEMM_MOST_NV];
     UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
-    UNROLL for (int i = 0; i < mr; i++) {
-        vf aip = vset(i < 3 ? a[i * rs] : i < 6 ? a3[(i - 3) * rs] : a6[(i - 6) * rs]);
-        UNROLL for (int j = 0; j < nv; j++) vmuladd(&s[i][j], aip, bp[j]);
-    }
+    UNROLL for (int i = 0; i < mr; i++)
+        vmuladd_row(0, nv, s[i], i < 3 ? a + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs, bp);
 }
 
 /* What those who come next will want. A tile cuts its k into as many parts as it has rows; in part r it fetches row r

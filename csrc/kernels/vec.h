@@ -39,13 +39,23 @@ typedef int32_t vi_any __attribute__((vector_size(4 * VL), aligned(4), may_alias
 #endif
 
 INLINE vf vset(float a) { return (vf)V_LANES(a); }
-/* *s += a * b, in its register: with 32 of them, gcc 12 moves sums from one to another otherwise. */
-INLINE void vmuladd(vf *s, vf a, vf b)
+/* s[j] += *a * b[j], a row of a register tile of nv vectors. With AVX-512 the sums stay in their registers (gcc 12
+ * moves some of 32 to and fro). from_memory: the multiply-adds broadcast *a themselves, an instruction less for nv - 1
+ * loads more; without an index in its address, or the processor takes them apart again. */
+INLINE void vmuladd_row(const int from_memory, const int nv, vf *s, const float *a, const vf *b)
 {
 #if defined(__x86_64__) && VL == 16
-    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*s) : "v"(a), "v"(b));
+    if (from_memory)
+        UNROLL for (int j = 0; j < nv; j++)
+            __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(s[j]) : "v"(b[j]), "m"(*a));
+    else {
+        vf ai = vset(*a);
+        UNROLL for (int j = 0; j < nv; j++) __asm__("vfmadd231ps %2, %1, %0" : "+v"(s[j]) : "v"(b[j]), "v"(ai));
+    }
 #else
-    *s += a * b;
+    (void)from_memory;
+    vf ai = vset(*a);
+    UNROLL for (int j = 0; j < nv; j++) s[j] += ai * b[j];
 #endif
 }
 INLINE vi viset(int32_t a) { return (vi)V_LANES(a); }
