@@ -110,17 +110,18 @@ static _Atomic int algorithm = NN_CONV_AUTO;
 void nn_conv_algorithm_set(int a) { algorithm = a; }
 int nn_conv_algorithm_get(void) { return algorithm; }
 
+/* Whether it could be Winograd's. */
+static int winograd_shape(const nn_conv *g)
+{
+    return (g->r == 3 || g->r == 5) && g->s == g->r && g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 &&
+           g->dilation_w == 1 && g->groups == 1 && g->top >= 0 && g->left >= 0 && g->top < g->r && g->left < g->s &&
+           g->b && g->h && g->w && g->c && g->p && g->q && g->o;
+}
+
 /* Whether it is Winograd's: 36 multiplications for 4 x 4 pixels instead of 144 (windows of 3 x 3), or for 2 x 2 instead
  * of 100 (5 x 5). With few channels in, the transforms cost what the products save; with few channels out both ways
  * compute lanes for nothing. Few pixels do not repay the transform of the weights, and of small maps most of a tile is
  * wasted, where the direct way leaves out the borders. */
-static int winograd_shape(const nn_conv *g)
-{
-    return !((g->r != 3 && g->r != 5) || g->s != g->r || g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
-        g->dilation_w != 1 || g->groups != 1 || g->top < 0 || g->left < 0 || g->top >= g->r || g->left >= g->s ||
-        g->b * g->h * g->w * g->c * g->p * g->q * g->o == 0);
-}
-
 static int winograd(const nn_conv *g)
 {
     if (!winograd_shape(g)) return 0;

@@ -162,16 +162,16 @@ static void band_task(void *arg, int64_t task, int worker)
         for (int64_t b = 0; b < l.images; b++)
             nn_copy_with_border(copy + b * size, g->pitch, g, x + b * l.a_image, h0, lines, g->first_w,
                              (g->pixels - 1) * g->step_w + g->last_w - g->first_w + 1);
-        x = copy;
+        x = copy + first * g->step_w * g->c;
         l.a_image = size;
-    } else x += (h0 * g->w + g->first_w) * g->c;
+    } else x += (h0 * g->w + g->first_w + first * g->step_w) * g->c;
     /* The band, or the images, that most likely come next on this thread: what follows in memory. */
     int64_t seen = min(g->h, h0 + (l.lines - 1) * g->step_h + g->last_h - g->first_h + 1), line_size = g->w * g->c;
     int64_t at = ((image + l.images - 1) * g->h + seen) * line_size;
     l.ahead = g->x + at;
     l.ahead_n = min(g->images * g->h * line_size - at, l.images * min(g->h, l.lines * g->step_h) * line_size);
     for (int64_t group = 0; group < g->groups; group++)
-        run_lines(g, y + first * g->y_pixel, x + first * g->step_w * g->c, g->step_w * g->c, end - first, &l,
+        run_lines(g, y + first * g->y_pixel, x, g->step_w * g->c, end - first, &l,
                   g->stretches, g->count, group);
     finish(g, image, l.images, line, l.lines);
 }

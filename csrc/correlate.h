@@ -52,8 +52,8 @@ int nn_correlate(nn_correlation *g);
 /* Lines h0 .. h0+lines and pixels w0 .. w0+pixels of an image, zeros where there is none. */
 void nn_copy_with_border(float *to, int64_t pitch, const nn_correlation *g, const float *x, int64_t h0, int64_t lines,
                          int64_t w0, int64_t pixels);
-/* The places of line i of y that lie in the image, for pixel j, or for all pixels (j < 0), whose columns then count as
- * inside; their number. */
+/* The places of line i of y, or parts of joined ones, that lie in the image, for pixel j, or for all pixels (j < 0),
+ * whose columns then count as inside; their number. */
 int64_t nn_inside(const nn_correlation *g, nn_stretch *to, int64_t i, int64_t j);
 /* The pixels of a line that see nothing beyond its ends: first .. end. */
 void nn_interior(const nn_correlation *g, int64_t *first, int64_t *end);

@@ -277,7 +277,7 @@ cdef class Node:
     cdef bint pending_owned   # whether it may be added to in place
     cdef bint keep
     cdef Array kept
-    cdef public tuple norm    # for norm_of_input
+    cdef public tuple norm    # (y, x, columns), for norm_of_input
     cdef list queue           # the heap of the running backward, while this node is in it
 
     # A chain of nodes would die by recursion; from some depth on, the outermost call takes over.
@@ -405,17 +405,18 @@ cdef class Node:
         return dx, sums
 
     @cython.boundscheck(True)
-    def norm_of_input(self, Py_ssize_t i):
-        """(x, columns) where input i is the result of a batch norm of x, with a residual and ReLU, that can do with its
-        gradient behind the mask, with the sums for it; else (None, None)."""
+    def norm_of_input(self, Py_ssize_t i, Array y):
+        """(x, columns) where input i is y, the result of a batch norm of x with a residual and ReLU, that can do with
+        its gradient behind the mask, with the sums for it; else (None, None)."""
         cdef object p = self.parents[i]
-        if type(p) is not Node or (<Node>p).keep or (<Node>p).norm is None:
+        if type(p) is not Node or (<Node>p).keep or (<Node>p).norm is None or (<Node>p).norm[0] is not y:
             return None, None
-        return (<Node>p).norm
+        return (<Node>p).norm[1:]
 
     @cython.boundscheck(True)
     def give_conv_dw(self, Py_ssize_t i, Array x, Array dy, tuple geometry, Array columns=None, bint relu=False):
-        """The same for the gradient of its weights; columns: x is normalised as it is loaded."""
+        """give the gradient of a convolution's weights, computed in its place; columns: x is normalised as it is
+        loaded."""
         cdef object p = self.parents[i]
         cdef bint accumulate = False
         if p is None:

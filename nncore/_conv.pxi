@@ -211,4 +211,5 @@ def set_conv_algorithm(name):
         raise ValueError(f"set_conv_algorithm: {name!r} is not one of {', '.join(CONV_ALGORITHMS)}")
     was = CONV_ALGORITHMS[nn_conv_algorithm_get()]
     nn_conv_algorithm_set(CONV_ALGORITHMS.index(name))
+    structure_changed()   # which calls a recorded step has may depend on it
     return was

@@ -226,9 +226,9 @@ def layer(w, n=None, **settings):
 
 
 @pytest.mark.parametrize("words, call", [
-    (["conv2d_batch_norms", "(2, 8, 8, 3)", "4 expected"],
+    (["conv2d", "(2, 8, 8, 3)", "4 expected"],
      lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3), [layer(nncore.zeros(3, 3, 4, 5))])),
-    (["conv2d_batch_norms", "(2, 8, 8, 5)", "6 expected"],
+    (["conv2d", "(2, 8, 8, 5)", "6 expected"],
      lambda: conv2d_batch_norms(nncore.zeros(2, 8, 8, 3),
                                 [layer(nncore.zeros(3, 3, 3, 5)), layer(nncore.zeros(3, 3, 6, 5))])),
     (["batch_norm", "weight (4,)"],
@@ -244,6 +244,75 @@ def test_errors(words, call):
     with pytest.raises(ValueError) as error:
         call()
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_what_is_refused_leaves_no_trace():
+    first = layer(nncore.zeros(3, 3, 3, 5), num_batches_tracked=nncore.tensor(0), running_mean=nncore.ones(5))
+    for others, residual in ([], nncore.zeros(2, 8, 8, 4)), ([layer(nncore.zeros(3, 3, 6, 5))], None):
+        with pytest.raises(ValueError):
+            conv2d_batch_norms(nncore.zeros(2, 8, 8, 3), [first, *others], residual)
+    assert int(first.num_batches_tracked) == 0 and first.running_mean.numpy().tolist() == [1] * 5
+
+
+def test_layers_that_do_not_belong_together_are_refused_as_one_by_one():
+    norm = nn.BatchNorm2d(8, affine=False, track_running_stats=False)
+    with pytest.raises(ValueError, match="8 channels last expected"):
+        conv_norm.normed_convolutions(nncore.zeros(2, 8, 8, 3), [(nn.Conv2d(3, 16, 3, bias=False), norm)])
+
+
+def test_what_is_no_tensor_is_made_one():
+    block = models.resnet.BasicBlock(16, 16, 1, False)
+    x = np.zeros((2, 4, 4, 16), np.float32)
+    assert bits(block(x.tolist())) == bits(block(nncore.tensor(x)))
+
+
+FROZEN = {"all but the last norm": (4, 5), "all but conv2 and its norm": (3, 4, 5), "convolutions": (1, 2, 4, 5),
+          "everything": (), "the first pair": (3, 4, 5), "norms": (0, 3)}
+
+
+@pytest.mark.parametrize("frozen", FROZEN)
+@pytest.mark.parametrize("of_x", [True, False])
+def test_nothing_is_computed_for_what_is_frozen(frozen, of_x):
+    """The gradients are the layers' own, and no convolution's is computed that they do not compute."""
+    def run(function):
+        pairs = layers(16, (16, 16), 3, (1, 1))
+        parameters = [p for pair in pairs for part in pair for p in part.parameters()]
+        for k, p in enumerate(parameters):
+            p.requires_grad = k in FROZEN[frozen]
+        x = nncore.tensor(draw(3, 32, 32, 16), requires_grad=of_x)
+        residual = nncore.tensor(draw(3, 32, 32, 16, seed=5), requires_grad=True)
+        y = function(x, pairs, residual)
+        with nncore.profile() as p:
+            y.backward(nncore.tensor(draw(*y.shape, seed=7)))
+        both = sum(call.op == "conv_grads" for call in p.calls)
+        count = {op: both + sum(call.op == op for call in p.calls) for op in ("conv_dx", "conv_dw")}
+        norms = sum(call.op in ("group_norm_grad", "norm_grad_columns") for call in p.calls)
+        return [t.grad for t in (x, residual, *parameters)], {**count, "norms": norms}
+    ours, counted = run(conv_norm.normed_convolutions)
+    plain, expected = run(one_by_one)
+    assert counted == expected
+    for a, b in zip(ours, plain):
+        assert (a is None) == (b is None)
+        if a is not None:
+            b = b.numpy()
+            np.testing.assert_allclose(a.numpy(), b, rtol=0, atol=2e-5 * np.abs(b).max())
+
+
+@pytest.fixture
+def same_algorithm_afterwards():
+    was = nncore.set_conv_algorithm("auto")
+    yield
+    nncore.set_conv_algorithm(was)
+
+
+def test_another_algorithm_is_recorded_anew(same_algorithm_afterwards):
+    pairs, x = layers(16, (16, 16), 3, (1, 1)), nncore.tensor(draw(3, 32, 32, 16))
+    step = nncore.compile(lambda x: conv_norm.normed_convolutions(x, pairs).sum())
+    for name in "auto", "direct", "winograd":
+        nncore.set_conv_algorithm(name)
+        expected = bits(conv_norm.normed_convolutions(x, pairs).sum())
+        for _ in range(4):
+            assert bits(step(x)) == expected
 
 
 def test_what_was_saved_must_not_be_written_to():
