@@ -84,14 +84,14 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
     const int64_t step = ahead.step;
-    const float *line = ahead.line;
     int rows = mr; /* of c, still to be fetched */
+    int64_t deep = stretches ? x->k / GEMM_PACE * stretches / mr : 0; /* of a part; stretches are about equal */
+    int part = deep ? (int)deep : 1, until = 1;
+    const int64_t jump = ahead.stride ? ahead.stride - part * step : 0;
+    const float *line = ahead.line - jump;
     for (const nn_stretch *end = x + stretches; x < end; x++) {
         const float *a = a0 + x->a, *b = b0 + x->b * ldb;
         int groups = (int)(x->k / GEMM_PACE), left = (int)(x->k % GEMM_PACE);
-        int part = groups / mr + (groups < mr), until = 1;
-        int64_t jump = ahead.stride ? ahead.stride - part * step : 0;
-        line -= jump;
         for (; groups; groups--, line += step) {
             if (__builtin_expect(!--until, 0)) {
                 until = part;
