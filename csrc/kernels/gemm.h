@@ -21,6 +21,22 @@
 #endif
 #define GEMM_MOST_NV (GEMM_WIDE_NV > GEMM_NV ? GEMM_WIDE_NV : GEMM_NV)
 
+/* F(mr, nv) for every tile there is: GEMM_MR rows of up to GEMM_NV vectors, and GEMM_WIDE_MR rows of GEMM_WIDE_NV. Wide
+ * shapes: those with up to GEMM_WIDE_MR rows. */
+#define GEMM_ROWS_4(F, nv) F(1, nv) F(2, nv) F(3, nv) F(4, nv)
+#define GEMM_ROWS_6(F, nv) GEMM_ROWS_4(F, nv) F(5, nv) F(6, nv)
+#define GEMM_ROWS_8(F, nv) GEMM_ROWS_6(F, nv) F(7, nv) F(8, nv)
+#define GEMM_ROWS_(mr, F, nv) GEMM_ROWS_##mr(F, nv)
+#define GEMM_ROWS(mr, F, nv) GEMM_ROWS_(mr, F, nv)
+#if GEMM_MOST_NV == 4
+#define GEMM_COLUMNS(mr, F) GEMM_ROWS(mr, F, 1) GEMM_ROWS(mr, F, 2) GEMM_ROWS(mr, F, 3)
+#define GEMM_SHAPES(F) GEMM_COLUMNS(GEMM_MR, F) GEMM_ROWS(GEMM_WIDE_MR, F, 4)
+#define GEMM_WIDE_SHAPES(F) GEMM_COLUMNS(GEMM_WIDE_MR, F) GEMM_ROWS(GEMM_WIDE_MR, F, 4)
+#else
+#define GEMM_SHAPES(F) GEMM_ROWS(GEMM_MR, F, 1) GEMM_ROWS(GEMM_MR, F, 2)
+#define GEMM_WIDE_SHAPES GEMM_SHAPES
+#endif
+
 #if VL == 16
 #define GEMM_PACE 4
 #define GEMM_PACE_LOOP UNROLL
@@ -119,36 +135,12 @@ typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride,
                                      const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
                                      gemm_ahead ahead)                                                                \
     { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, x, stretches, bias, acc, tail, ahead); }
-#define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2)
-#define GEMM_ENTRY(mr) {{gemm_row_##mr##x1, gemm_row_##mr##x2}, {gemm_col_##mr##x1, gemm_col_##mr##x2}}
-#if GEMM_MOST_NV == 4 /* 3 columns of vectors everywhere, 4 with up to 6 rows */
-#undef GEMM_TILES
-#undef GEMM_ENTRY
-#define GEMM_TILES(mr) GEMM_TILE(mr, 1) GEMM_TILE(mr, 2) GEMM_TILE(mr, 3)
-#define GEMM_ROWS(mr, a) gemm_##a##_##mr##x1, gemm_##a##_##mr##x2, gemm_##a##_##mr##x3
-#define GEMM_ENTRY(mr) {{GEMM_ROWS(mr, row), gemm_row_##mr##x4}, {GEMM_ROWS(mr, col), gemm_col_##mr##x4}}
-#define GEMM_TALL_ENTRY(mr) {{GEMM_ROWS(mr, row), 0}, {GEMM_ROWS(mr, col), 0}}
-GEMM_TILE(1, 4) GEMM_TILE(2, 4) GEMM_TILE(3, 4) GEMM_TILE(4, 4) GEMM_TILE(5, 4) GEMM_TILE(6, 4)
-#else
-#define GEMM_TALL_ENTRY GEMM_ENTRY
-#endif
-
-GEMM_TILES(1) GEMM_TILES(2) GEMM_TILES(3) GEMM_TILES(4)
-#if GEMM_MR > 4
-GEMM_TILES(5) GEMM_TILES(6)
-#endif
-#if GEMM_MR > 6
-GEMM_TILES(7) GEMM_TILES(8)
-#endif
+GEMM_SHAPES(GEMM_TILE)
 
 static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][a has contiguous m][nv - 1] */
-    GEMM_ENTRY(1), GEMM_ENTRY(2), GEMM_ENTRY(3), GEMM_ENTRY(4),
-#if GEMM_MR > 4
-    GEMM_ENTRY(5), GEMM_ENTRY(6),
-#endif
-#if GEMM_MR > 6
-    GEMM_TALL_ENTRY(7), GEMM_TALL_ENTRY(8),
-#endif
+#define GEMM_ENTRY(mr, nv) [mr - 1][0][nv - 1] = gemm_row_##mr##x##nv, [mr - 1][1][nv - 1] = gemm_col_##mr##x##nv,
+    GEMM_SHAPES(GEMM_ENTRY)
+#undef GEMM_ENTRY
 };
 
 #define GEMM_COPY_AHEAD 16 /* steps of k */
@@ -192,31 +184,12 @@ typedef void gemm_first_fn(float *c, int64_t ldc, const float *a, int64_t rs, in
                                        const float *b, int64_t ldb, float *b_room, const float *bias, int acc,         \
                                        int64_t tail, int64_t k, gemm_ahead ahead)                                     \
     { gemm_first_body(mr, nv, c, ldc, a, rs, cs, a_room, b, ldb, b_room, bias, acc, tail, k, ahead); }
-#if GEMM_MOST_NV == 4
-#define GEMM_FIRSTS(mr) GEMM_FIRST(mr, 1) GEMM_FIRST(mr, 2) GEMM_FIRST(mr, 3)
-#define GEMM_FIRST_ENTRY(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2, gemm_first_##mr##x3}
-#define GEMM_FIRST_WIDE(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2, gemm_first_##mr##x3, gemm_first_##mr##x4}
-GEMM_FIRST(1, 4) GEMM_FIRST(2, 4) GEMM_FIRST(3, 4) GEMM_FIRST(4, 4) GEMM_FIRST(5, 4) GEMM_FIRST(6, 4)
-#else
-#define GEMM_FIRSTS(mr) GEMM_FIRST(mr, 1) GEMM_FIRST(mr, 2)
-#define GEMM_FIRST_ENTRY(mr) {gemm_first_##mr##x1, gemm_first_##mr##x2}
-#define GEMM_FIRST_WIDE GEMM_FIRST_ENTRY
-#endif
-GEMM_FIRSTS(1) GEMM_FIRSTS(2) GEMM_FIRSTS(3) GEMM_FIRSTS(4)
-#if GEMM_MR > 4
-GEMM_FIRSTS(5) GEMM_FIRSTS(6)
-#endif
-#if GEMM_MR > 6
-GEMM_FIRSTS(7) GEMM_FIRSTS(8)
-#endif
+GEMM_SHAPES(GEMM_FIRST)
+
 static gemm_first_fn *const gemm_firsts[GEMM_MR][GEMM_MOST_NV] = {
-    GEMM_FIRST_WIDE(1), GEMM_FIRST_WIDE(2), GEMM_FIRST_WIDE(3), GEMM_FIRST_WIDE(4),
-#if GEMM_MR > 4
-    GEMM_FIRST_WIDE(5), GEMM_FIRST_WIDE(6),
-#endif
-#if GEMM_MR > 6
-    GEMM_FIRST_ENTRY(7), GEMM_FIRST_ENTRY(8),
-#endif
+#define GEMM_ENTRY(mr, nv) [mr - 1][nv - 1] = gemm_first_##mr##x##nv,
+    GEMM_SHAPES(GEMM_ENTRY)
+#undef GEMM_ENTRY
 };
 
 /* What is left is cut into pieces of at most `most`, itself at most 8, that differ by at most one: two tiles of 5 rows
@@ -416,28 +389,12 @@ typedef void gemm_small_fn(float *c, int64_t ldc, const float *a, int64_t rs, in
     static void gemm_small_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, int64_t cs, const float *b,  \
                                        int64_t ldb, const float *bias, int acc, int64_t tail, int64_t k)               \
     { gemm_small_body(mr, nv, c, ldc, a, rs, cs, b, ldb, bias, acc, tail, k); }
-#if GEMM_MOST_NV == 4
-#define GEMM_SMALLS(mr) GEMM_SMALL(mr, 1) GEMM_SMALL(mr, 2) GEMM_SMALL(mr, 3) GEMM_SMALL(mr, 4)
-#define GEMM_SMALL_ENTRY(mr) {gemm_small_##mr##x1, gemm_small_##mr##x2, gemm_small_##mr##x3, gemm_small_##mr##x4}
-#else
-#define GEMM_SMALLS(mr) GEMM_SMALL(mr, 1) GEMM_SMALL(mr, 2)
-#define GEMM_SMALL_ENTRY(mr) {gemm_small_##mr##x1, gemm_small_##mr##x2}
-#endif
-GEMM_SMALLS(1) GEMM_SMALLS(2) GEMM_SMALLS(3) GEMM_SMALLS(4)
-#if GEMM_WIDE_MR > 4
-GEMM_SMALLS(5) GEMM_SMALLS(6)
-#endif
-#if GEMM_WIDE_MR > 6
-GEMM_SMALLS(7) GEMM_SMALLS(8)
-#endif
+GEMM_WIDE_SHAPES(GEMM_SMALL)
+
 static gemm_small_fn *const gemm_smalls[GEMM_WIDE_MR][GEMM_MOST_NV] = {
-    GEMM_SMALL_ENTRY(1), GEMM_SMALL_ENTRY(2), GEMM_SMALL_ENTRY(3), GEMM_SMALL_ENTRY(4),
-#if GEMM_WIDE_MR > 4
-    GEMM_SMALL_ENTRY(5), GEMM_SMALL_ENTRY(6),
-#endif
-#if GEMM_WIDE_MR > 6
-    GEMM_SMALL_ENTRY(7), GEMM_SMALL_ENTRY(8),
-#endif
+#define GEMM_ENTRY(mr, nv) [mr - 1][nv - 1] = gemm_small_##mr##x##nv,
+    GEMM_WIDE_SHAPES(GEMM_ENTRY)
+#undef GEMM_ENTRY
 };
 
 /* c[m,n] (+)= a @ b (+ bias). b in place, its rows ldb apart; or stored transposed, and packed into `room`, for k rows
