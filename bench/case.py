@@ -84,7 +84,7 @@ def judge(figure, results, threads):
     """The figure's line as a dict: worst case, its ratios, verdict; None if not meant for these threads."""
     if figure.threads is not None and figure.threads != threads:
         return None
-    worst, missing, absent, wrong = None, [], set(figure.peers), []
+    worst, lowest, missing, absent, wrong = None, (float("inf"), float("inf")), [], set(figure.peers), []
     for r in results:
         if not r.case.name.startswith(figure.cases):
             continue
@@ -96,11 +96,12 @@ def judge(figure, results, threads):
             missing.append(r.case.name)
             continue
         q = min(q[0] for q in ratios), min(q[1] for q in ratios)
+        lowest = min(lowest[0], q[0]), min(lowest[1], q[1])
         if worst is None or min(q) < min(worst[0]):
             worst = q, r.case.name
     if worst is None:
         return {"figure": figure.text, "threads": threads, "verdict": "not measured"} if missing else None
     (by_min, by_median), name = worst
     return {"figure": figure.text, "threads": threads, "floor": figure.floor, "worst": name, "by_min": by_min,
-            "by_median": by_median, "verdict": verdict(by_min, by_median, figure.floor, missing, wrong), "wrong": wrong,
+            "by_median": by_median, "verdict": verdict(*lowest, figure.floor, missing, wrong), "wrong": wrong,
             "missing": missing, "absent": sorted(absent)}
