@@ -16,7 +16,8 @@
  * and stays in L2. What need not be turned is packed by the first tiles that read it. The blocks of k depend on sizes
  * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
  * weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order. A c of a few
- * columns goes other ways (run_dots, run_turned), and so does a product that is one task by far (run_small).
+ * columns goes other ways (run_dots, run_turned), and so do a few columns at its end (ragged_block) and a product that
+ * is one task by far (run_small).
  */
 #include <string.h>
 #include "gemm.h"
@@ -29,7 +30,9 @@
 #define ALIASING_ROW 1024 /* ... or its rows lie a multiple of 4 KB apart, and so in the same cache sets */
 #define DIRECT_ROWS 8    /* up to so many rows, b is read in place */
 #define DIRECT_SIZE 131072 /* ... and if it is no larger than this: it stays in L2 as it is */
-/* ... but not for so many rows if its own lie a multiple of 1 KB apart: they share cache sets */
+/* ... but not for so many rows if its own do not begin with a cache line: every other vector is two lines then */
+#define UNALIGNED_ROWS 24
+/* ... nor for so many if they lie a multiple of 1 KB apart: they share cache sets */
 #define ALIASING_ROWS 64
 /* A product of fewer rows, columns and depth than this, with a b of so many elements (it stays in L1, as low
  * tiles read it more often) and so many multiplications, is one block. */
@@ -41,12 +44,17 @@
 #define DOTS 4           /* columns up to which c is made of sums of products along k ... */
 #define DOTS_TASK 128    /* ... in tasks of so many rows */
 #define TURNED 12        /* columns up to which c's transpose is computed where a is transposed */
+/* Behind two vectors of columns and more, what is less than so much of a vector goes the same ways ... */
+#define RAGGED_DOTS(vl) ((vl) / 4)
+#define RAGGED_TURNED(vl) ((vl) / 2)
+#define RAGGED_DEPTH 32  /* ... if k is at least this */
 #define FLOPS_PER_NS 100.0
 
 typedef struct {
     float *c;
     const float *a, *b, *bias;
     int64_t m, n, k, ldc, rs, cs, ldb; /* a[i,p] at a + i*rs + p*cs */
+    int64_t ragged; /* columns behind these n that go another way */
     int tb, acc, wide;
     nn_unary_fn *f;
     const float *attr;
@@ -57,6 +65,7 @@ typedef struct {
     float *packed_b; /* PANELS: one per worker */
     int packs_first; /* the first task packs a BLOCK for the others, as there is one worker */
     float *packed_a; /* one block per worker, or NULL */
+    float *ragged_room; /* b's ragged columns, each along k; or for each worker its rows of c's transpose */
     int64_t mc;            /* rows of a task */
     int nr;                /* columns are cut at multiples of this: one panel, or two wide ones (one might be cut
                             * otherwise near the end, 9 vectors into 3 x 3) */
@@ -97,11 +106,33 @@ static void activate(const gemm *g, float *c, int64_t rows, int64_t width)
     else for (int64_t r = 0; r < rows; r++) g->f(c + r * g->ldc, c + r * g->ldc, g->attr, width);
 }
 
+/* The ragged columns for some rows of c, from row i on, and the block of k in work. */
+static void ragged_block(const gemm *g, int64_t i, int64_t rows, int acc, int worker)
+{
+    float *c = g->c + i * g->ldc + g->n;
+    const float *a = g->a + i * g->rs + g->pc * g->cs, *bias = g->bias && g->pc == 0 ? g->bias + g->n : NULL;
+    if (g->cs == 1) {
+        const float *bt = g->tb ? g->b + g->n * g->ldb : g->ragged_room;
+        nn_k->gemm_dots(c, g->ldc, a, g->rs, bt + g->pc, g->tb ? g->ldb : g->k, bias, acc, rows, g->ragged, g->kc);
+        return;
+    }
+    float *turned = g->ragged_room + worker * g->ragged * g->mc; /* [ragged, rows] = b^T[ragged, k] @ a^T[k, rows] */
+    if (acc) nn_k->transpose4(turned, rows, c, g->ldc, g->ragged, rows);
+    else if (bias)
+        for (int64_t j = 0; j < g->ragged; j++) nn_k->fill(turned + j * rows, bias[j], rows);
+    const float *b = g->tb ? g->b + g->n * g->ldb + g->pc : g->b + g->pc * g->ldb + g->n;
+    nn_k->gemm_block(turned, rows, b, g->tb ? g->ldb : 1, g->tb ? 1 : g->ldb, NULL, a, g->cs, 0, NULL, 0, NULL,
+                     acc || bias, g->ragged, rows, g->kc, 0);
+    nn_k->transpose4(c, g->ldc, turned, rows, rows, g->ragged);
+}
+
 static void block_task(void *arg, int64_t task, int worker)
 {
     gemm *g = arg;
+    int last = task % g->col_tasks + 1 == g->col_tasks;
     int64_t i = task / g->col_tasks * g->mc, j = task % g->col_tasks * g->nb;
-    int64_t rows = min(g->mc, g->m - i), width = task % g->col_tasks + 1 < g->col_tasks ? g->nb : g->nc - j;
+    int64_t rows = min(g->mc, g->m - i), width = last ? g->nc - j : g->nb;
+    int64_t ragged = last && g->jc + g->nc == g->n ? g->ragged : 0;
     float *c = g->c + i * g->ldc + g->jc + j;
     const float *a = g->a + i * g->rs + g->pc * g->cs;
     float *a_room = g->packed_a ? g->packed_a + worker * packed_a_size(g->kc) : NULL;
@@ -114,7 +145,8 @@ static void block_task(void *arg, int64_t task, int worker)
     else if (g->packing == BLOCKS) b = g->packed_b + j * g->kc, ldb = 0;
     nn_k->gemm_block(c, g->ldc, a, g->rs, g->cs, a_room, b, ldb, ldb && g->tb, room, room_step, bias, acc, rows, width,
                      g->kc, g->wide);
-    if (g->pc + g->kc == g->k) activate(g, c, rows, width);
+    if (ragged) ragged_block(g, i, rows, acc, worker);
+    if (g->pc + g->kc == g->k) activate(g, c, rows, width + ragged);
 }
 
 /* Nothing to multiply: c = f(bias), or f(c) when accumulating. */
@@ -162,6 +194,23 @@ static int run_small(const gemm *g)
     return NN_OK;
 }
 
+/* Whether the tiles read b as it is stored. */
+static int reads_in_place(const gemm *g)
+{
+    if (g->tb) return 0;
+    if (g->m <= DIRECT_ROWS || g->n <= nn_k->nr) return 1;
+    if (g->n * g->k > DIRECT_SIZE) return 0;
+    return g->m < UNALIGNED_ROWS || (g->ldb % 16 == 0 && (g->m < ALIASING_ROWS || g->ldb % 256));
+}
+
+/* How many of the last columns of c are computed another way, as a tile would spend most of its lanes on what nobody
+ * wants. */
+static int64_t ragged_columns(const gemm *g)
+{
+    int64_t vl = nn_k->vl, left = g->n & (vl - 1), most = g->cs == 1 ? RAGGED_DOTS(vl) : RAGGED_TURNED(vl);
+    return left <= most && g->n > 2 * vl && g->m >= vl && g->k >= RAGGED_DEPTH ? left : 0;
+}
+
 static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
@@ -171,24 +220,27 @@ static int run(gemm *g)
     int64_t depth_blocks = 4 * g->k < 5 * nn_k->kc ? 1 : (4 * g->k + 3 * nn_k->kc) / (4 * nn_k->kc);
     int64_t kc = depth_blocks == 1 ? g->k : ceil_div(g->k, depth_blocks);
     int workers = nn_workers(2.0 * g->m * g->n * g->k / FLOPS_PER_NS);
+    g->ragged = ragged_columns(g);
+    g->n -= g->ragged;
     int pack_a = g->m > 1 && g->n >= PACKING_COLUMNS && (g->cs != 1 || g->rs % ALIASING_ROW == 0);
-    int in_place = !g->tb && (g->m <= DIRECT_ROWS || g->n <= nn_k->nr ||
-                              (g->n * g->k <= DIRECT_SIZE && (g->m < ALIASING_ROWS || g->ldb % 256)));
     g->mc = !pack_a && g->m <= 2 * MC ? g->m : MC;
     int64_t row_tasks = ceil_div(g->m, g->mc);
     g->wide = !pack_a && nn_k->gemm_wide(g->m, g->n);
     g->nr = g->wide ? 2 * nn_k->wide_nr : nn_k->nr;
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
     g->packs_first = workers == 1;
-    g->packing = in_place ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
+    g->packing = reads_in_place(g) ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
     int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
-    size_t b_bytes = (size_t)b_floats * sizeof(float);
-    size_t a_bytes = pack_a ? (size_t)(workers * packed_a_size(kc)) * sizeof(float) : 0;
-    if (b_bytes && !(g->packed_b = nn_alloc(b_bytes))) return NN_NOMEM;
-    if (a_bytes && !(g->packed_a = nn_alloc(a_bytes))) {
-        nn_free(g->packed_b, b_bytes);
-        return NN_NOMEM;
-    }
+    int64_t a_floats = pack_a ? workers * packed_a_size(kc) : 0;
+    int64_t ragged_floats = g->cs != 1 ? workers * g->mc * g->ragged : g->tb ? 0 : g->k * g->ragged;
+    size_t bytes = (size_t)(b_floats + a_floats + ragged_floats) * sizeof(float);
+    float *room = NULL;
+    if (bytes && !(room = nn_alloc(bytes))) return NN_NOMEM;
+    g->packed_b = room;
+    g->packed_a = pack_a ? room + b_floats : NULL;
+    g->ragged_room = room + b_floats + a_floats;
+    if (g->ragged && g->cs == 1 && !g->tb)
+        nn_k->transpose4(g->ragged_room, g->k, g->b + g->n, g->ldb, g->ragged, g->k);
     for (g->jc = 0; g->jc < g->n; g->jc += ncs) {
         g->nc = min(ncs, g->n - g->jc);
         g->nb = columns_of_a_task(g, row_tasks, workers);
@@ -196,13 +248,12 @@ static int run(gemm *g)
         g->pack_tasks = pieces(g->nc, NB(g));
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
-            double work = 2.0 * g->m * g->nc * g->kc / FLOPS_PER_NS;
+            double work = 2.0 * g->m * (g->nc + g->ragged) * g->kc / FLOPS_PER_NS;
             if (g->packing == BLOCKS && !g->packs_first) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
             nn_for(row_tasks * g->col_tasks, work, block_task, g);
         }
     }
-    nn_free(g->packed_b, b_bytes);
-    nn_free(g->packed_a, a_bytes);
+    nn_free(room, bytes);
     return NN_OK;
 }
 
