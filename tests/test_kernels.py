@@ -32,6 +32,9 @@ SMALL = [tuple(random.Random(i).choice(EDGES) for _ in range(3)) for i in range(
 SMALL += [(m, n, k) for n in (1, 2, 3, 4, 5) for m, k in ((64, 32), (33, 17), (31, 64), (130, 2))]
 SMALL += [(32, 64, 2), (32, 63, 2), (7, 65, 2), (255, 9, 200), (64, 64, 128), (65, 64, 128), (3, 255, 255), (3, 256, 9),
           (256, 3, 9), (9, 64, 256)]
+# a few columns behind whole vectors; with more than one block of k, more than one task of rows
+RAGGED = [(200, 100, 784), (150, 36, 240), (40, 97, 100), (300, 50, 64), (20, 104, 1000), (16, 33, 600),
+          (130, 66, 1290), (300, 2114, 33)]
 LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2048, 1024), (257, 129, 1031),
          (6, 16, 20000), (1500, 10, 256), (48, 4096, 33),
          (700, 720, 96), (300, 400, 200), (130, 144, 33)]  # shallow: a in place, wide tiles
@@ -39,7 +42,7 @@ LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2
 
 @pytest.mark.parametrize("ta, tb", [(False, False), (False, True), (True, False), (True, True)])
 def test_gemm_of_any_size(isa, ta, tb):
-    for m, n, k in SMALL:
+    for m, n, k in SMALL + RAGGED:
         a, b, c = draw(m, k), draw(k, n, seed=1), draw(m, n, seed=2)
         A, B = (array(np.ascontiguousarray(x.T) if t else x) for x, t in ((a, ta), (b, tb)))
         exact = a.astype("f8") @ b.astype("f8")
@@ -67,6 +70,18 @@ def test_large_gemm_by_an_identity(isa, m, n, k):
         assert not np.isnan(c).any()
         error = np.abs(c.astype("f8") @ t - expected).max()
         assert error <= allowed, (ta, tb, error, allowed)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "gelu"])
+def test_dense_layers_of_any_width(isa, activation):
+    """Bias and activation reach every column, in all of the ways that a product goes."""
+    for m, n, k in [(33, 2, 64), (8, 10, 9), (65, 64, 128), (700, 33, 1300)] + RAGGED:
+        x, w, b = draw(m, k), draw(k, n, seed=1) / k**0.5, draw(n, seed=2)
+        y = ops.linear(nncore.tensor(x), nncore.tensor(w), nncore.tensor(b), activation).numpy()
+        plain = nncore.tensor((x.astype("f8") @ w + b).astype("f4"))
+        expected = plain if activation is None else getattr(ops, activation)(plain)
+        allowed = 2 * (k + 3) * EPS * (np.abs(x) @ np.abs(w) + np.abs(b))  # the slope of gelu is at most 1.13
+        assert (np.abs(y - expected.numpy()) <= allowed).all(), (m, n, k)
 
 
 @pytest.mark.parametrize("stack_a, stack_b", [(1, 1), (5, 5), (1, 5), (5, 1), (0, 0)])

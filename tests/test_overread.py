@@ -64,7 +64,7 @@ def run_cases():
                     y.backward(tensor(np.ones(y.shape, "f4"), 5, at_end))
     for ta, tb in ((False, False), (False, True), (True, False)):
         for m, n, k in ((1, 1, 1), (3, 5, 7), (8, 32, 16), (9, 33, 17), (17, 15, 31), (64, 48, 50), (2, 129, 5),
-                        (5, 3, 129)):
+                        (5, 3, 129), (40, 100, 150), (150, 35, 100)):
             for at_end in (True, False):
                 print("gemm", ta, tb, m, n, k, flush=True)
                 a, b = np.ones((k, m) if ta else (m, k), "f4"), np.ones((n, k) if tb else (k, n), "f4")

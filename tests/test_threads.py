@@ -73,6 +73,8 @@ WORK = {
     "layer norm": lambda: with_gradients(lambda x, w, b: ops.layer_norm(x, 130, w, b), normal(3000, 130), normal(130),
                                          normal(130, seed=1)),
     "RMS norm": lambda: with_gradients(lambda x, w: ops.rms_norm(x, 700, w), normal(700, 700), normal(700)),
+    "ragged product": lambda: with_gradients(lambda x, w, b: ops.linear(x, w, b, "relu"), normal(900, 784),
+                                             normal(784, 100), normal(100)),
     "shallow product": lambda: with_gradients(lambda x, w: x @ w, normal(700, 96), normal(96, 720)),
     "pooling": lambda: [y for pool in (lambda x: ops.max_pool2d(x, 3, 2, 1), lambda x: ops.avg_pool2d(x, 3, 1, 1),
                                        lambda x: ops.adaptive_avg_pool2d(x, (5, 1)),
