@@ -28,7 +28,7 @@
  * which gives all tiles the same form.
  *
  * Sizes were measured on a Xeon (Cascade Lake, 1 MB of L2). Tried there without gain: huge pages for the scratch,
- * boxes of 64 and 128 tiles, panels for 256 tiles, prefetching w.
+ * boxes of 64 and 128 tiles unless m takes v's place, panels for 256 tiles, prefetching w.
  */
 #include "winograd_boxes.h"
 
@@ -56,7 +56,8 @@ static void box_task(void *arg, int64_t task, int worker)
 {
     wino *s = arg;
     const nn_conv *g = &s->g;
-    float *v = s->scratch + worker * s->room, *m = v + 36 * s->v.plane, *room = m + 36 * s->m.plane, *u = s->u;
+    float *v = s->scratch + worker * s->room, *m = s->in_place ? v : v + 36 * s->v.plane, *u = s->u;
+    float *room = m + 36 * s->m.plane;
     box x = box_at(&s->t, task);
     for (int64_t c0 = 0; c0 < g->c; c0 += 16) box_in(s, v + c0 / 16 * s->v.block, room, &x, c0);
     for (int64_t o0 = 0; o0 < g->o; o0 += s->oc) {
@@ -82,9 +83,12 @@ static int64_t box_bytes(const nn_conv *g, int64_t tiles)
 static int run_boxes(wino *s)
 {
     const nn_conv *g = &s->g;
-    s->t = cut(g, box_bytes(g, BOX) > L2 && box_bytes(g, SMALL_BOX) <= L2 ? SMALL_BOX : BOX);
+    /* A register tile has read all channels of its tiles before it writes, so that m may be v if it has all columns. */
+    s->in_place = g->o <= WINO_WIDE * nn_k->vl && whole(g->c) >= whole(g->o) && g->c <= DEPTH;
+    s->t = cut(g, s->in_place ? LARGE_BOX : box_bytes(g, BOX) > L2 && box_bytes(g, SMALL_BOX) <= L2 ? SMALL_BOX : BOX);
     s->oc = min(whole(g->o), g->c > DEPTH ? DEEP_COLUMNS : BOX_COLUMNS), s->cc = min(whole(g->c), DEPTH);
-    s->v = layout_of(s->t.tiles, g->c), s->m = layout_of(s->t.tiles, s->oc), s->u_plane = s->cc * s->oc + 16;
+    s->v = layout_of(s->t.tiles, g->c), s->m = s->in_place ? s->v : layout_of(s->t.tiles, s->oc);
+    s->u_plane = s->cc * s->oc + 16;
     s->room = 16 + max(36 * (s->v.plane + s->m.plane) + patch_floats(s), g->r * g->s * s->cc * s->oc);
     int64_t panels = ceil_div(g->o, s->oc) * ceil_div(g->c, s->cc);
     size_t u_bytes = (size_t)(36 * panels * s->u_plane) * sizeof(float);

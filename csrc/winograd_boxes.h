@@ -9,7 +9,8 @@
 
 #define L2 900000         /* bytes of it that u, v and m of a box may fill */
 #define BOX 32            /* tiles of a box ... */
-#define SMALL_BOX 16      /* ... or so many, if these fit into L2 where those do not */
+#define SMALL_BOX 16      /* ... or so many, if these fit into L2 where those do not, */
+#define LARGE_BOX 64      /* ... or so many where m takes v's place */
 #define BOX_COLUMNS 32    /* columns o at a time, */
 #define DEEP_COLUMNS 128  /* or so many for more than DEPTH channels, whose v is beyond L2 */
 #define DEPTH 64          /* channels c at a time: also the length of a sum that starts at zero */
@@ -83,7 +84,7 @@ typedef struct {
     const float *x, *w, *bias, *dy;
     const nn_norm *norm;  /* of x, or NULL: applied while it is loaded */
     float *y, *dw;
-    int flipped, acc;
+    int flipped, acc, in_place; /* in_place: m takes the place of v */
     nn_unary_fn *f;
     const float *attr;
     nn_moments *moments;  /* of y, or NULL */

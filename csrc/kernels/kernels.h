@@ -86,6 +86,8 @@ typedef struct {
     int64_t n[2];
 } nn_ahead;
 
+#define WINO_WIDE 2 /* vectors in a row of winograd_product's register tiles, at most */
+
 /* What the next line of a convolution needs, in floats from where this one is: that of y or dy, and of x up to 4 pixels
  * for each pixel. */
 typedef struct {

@@ -21,7 +21,6 @@
 #define WINO_B 1.5f
 #define WINO_A2 (WINO_A * WINO_A)
 #define WINO_B2 (WINO_B * WINO_B)
-#define WINO_WIDE 2 /* vectors in a row of the products' register tiles, at most */
 #define WINO_WINDOW(tile) (7 - (tile)) /* 6 points: they are tile + window - 1 */
 /* The kernel winograd_<name> of wino_<name>_body, once for each tile as a constant, and apart: with both in one
  * function gcc 12.2 made 3 x 3's winograd_dweights 1.4 times slower (AVX2). */
