@@ -190,6 +190,8 @@ static int convolve(const nn_call *call, int first, nn_moments *moments)
                                 call->a.f + 2);
         return status != NN_OK || !moments ? status : nn_moments_of(moments->stats, to, pixels, g.o);
     }
+    if (nn_depthwise3_fits(&g))
+        return nn_depthwise3(&g, to, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2, moments);
     return forward(&g, to, (const float *)x->p, (const float *)w->p, bias, f, call->a.f + 2, moments);
 }
 
@@ -213,6 +215,8 @@ int nn_op_conv_dx(const nn_call *call)
     else if (winograd(&t))
         status = nn_winograd((float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, &t, 1, acc, NULL, NULL,
                              NULL, NULL);
+    else if (nn_depthwise3_fits(&g))
+        status = nn_depthwise3_dx(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     else status = backward(&g, (float *)dx->p, (const float *)dy->p, (const float *)w->p, bias, acc);
     if (status != NN_OK || call->a.i[0] < 0) return status;
     nn_call f = {.op = NN_OP_unary, .nv = 2, .nout = 1, .v = {*dx, *dx}, .a = call->a};
@@ -236,6 +240,7 @@ int nn_op_conv_dw(const nn_call *call)
         if (!acc) nn_k->fill((float *)dw->p, 0, nn_count(dw));
         return NN_OK;
     }
+    if (nn_depthwise3_fits(&g)) return nn_depthwise3_dw(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
     return nn_conv_weights(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
 }
 

@@ -67,6 +67,14 @@ size_t nn_places_bytes(const nn_conv *g, int64_t k);
 /* The gradient of the weights, conv_weights.c: dw[r,s,c,o] (+)= sum over b p q of x * dy. No size is 0. */
 int nn_conv_weights(const nn_conv *g, float *dw, const float *x, const float *dy, int acc);
 
+/* Windows of 3 x 3 whose channels do not mix, depthwise.c: whether it is one, and the three of them. bias, f and moments
+ * may be NULL; dw: no size is 0. */
+int nn_depthwise3_fits(const nn_conv *g);
+int nn_depthwise3(const nn_conv *g, float *y, const float *x, const float *w, const float *bias, nn_unary_fn *f,
+                  const float *attr, nn_moments *moments);
+int nn_depthwise3_dx(const nn_conv *g, float *dx, const float *dy, const float *w, const float *bias, int acc);
+int nn_depthwise3_dw(const nn_conv *g, float *dw, const float *x, const float *dy, int acc);
+
 static inline int nn_depthwise(const nn_conv *g) { return g->groups == g->c && g->groups == g->o && g->groups > 1; }
 /* Floats of packed weights. */
 static inline int64_t nn_packed_size(int64_t rows, int64_t outputs)

@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gemm.h"
 #include "conv.h"
+#include "depthwise.h"
 #include "winograd.h"
 #include "winograd_product.h"
 #include "reduce.h"
