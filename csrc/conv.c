@@ -240,7 +240,8 @@ int nn_op_conv_dw(const nn_call *call)
         if (!acc) nn_k->fill((float *)dw->p, 0, nn_count(dw));
         return NN_OK;
     }
-    if (nn_depthwise3_fits(&g)) return nn_depthwise3_dw(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
+    if (nn_depthwise3_fits(&g))
+        return nn_depthwise3_dw(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
     return nn_conv_weights(&g, (float *)dw->p, (const float *)x->p, (const float *)dy->p, acc);
 }
 

@@ -67,8 +67,8 @@ size_t nn_places_bytes(const nn_conv *g, int64_t k);
 /* The gradient of the weights, conv_weights.c: dw[r,s,c,o] (+)= sum over b p q of x * dy. No size is 0. */
 int nn_conv_weights(const nn_conv *g, float *dw, const float *x, const float *dy, int acc);
 
-/* Windows of 3 x 3 whose channels do not mix, depthwise.c: whether it is one, and the three of them. bias, f and moments
- * may be NULL; dw: no size is 0. */
+/* Windows of 3 x 3 whose channels do not mix, depthwise.c: whether it is such a convolution, the result and both
+ * gradients. bias, f and moments may be NULL; dw: no size is 0. */
 int nn_depthwise3_fits(const nn_conv *g);
 int nn_depthwise3(const nn_conv *g, float *y, const float *x, const float *w, const float *bias, nn_unary_fn *f,
                   const float *attr, nn_moments *moments);

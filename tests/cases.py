@@ -329,6 +329,12 @@ CONVOLUTIONS = [  # x, window r s c/groups o, settings
     ((1, 7, 6, 4), (3, 3, 2, 6), {"groups": 2, "padding": (2, 1), "stride": (1, 2), "dilation": (2, 1)}),
     ((2, 5, 5, 3), (3, 3, 1, 3), {"groups": 3, "padding": 1}),
     ((1, 6, 6, 17), (3, 3, 1, 17), {"groups": 17, "stride": 2}),
+    ((1, 9, 7, 17), (3, 3, 1, 17), {"groups": 17, "padding": 1}),
+    ((2, 7, 9, 5), (3, 3, 1, 5), {"groups": 5, "padding": 1, "stride": 2}),
+    ((1, 2, 1, 3), (3, 3, 1, 3), {"groups": 3, "padding": (3, 4)}),
+    ((1, 1, 6, 3), (3, 3, 1, 3), {"groups": 3, "padding": ((3, 0), (0, 2)), "stride": 2}),
+    ((1, 6, 1, 2), (3, 3, 1, 2), {"groups": 2, "padding": ((0, 2), (4, 3)), "stride": 2}),
+    ((0, 4, 4, 2), (3, 3, 1, 2), {"groups": 2}),
     ((1, 5, 4, 2), (3, 2, 1, 6), {"groups": 2, "padding": 1}),
     ((1, 9, 9, 2), (3, 3, 2, 2), {"dilation": 3, "stride": 3, "padding": 3}),
     ((0, 4, 4, 2), (3, 3, 2, 3), {}), ((2, 4, 4, 0), (3, 3, 0, 3), {}), ((2, 4, 4, 2), (3, 3, 2, 0), {}),
@@ -343,6 +349,8 @@ for x, w, settings in CONVOLUTIONS:
 for activation in ("relu", "gelu", "tanh"):
     case("conv2d", uniform((2, 4, 4, 3), -1, 1), uniform((3, 3, 3, 5), -1, 1, seed=1), uniform((5,), seed=2),
          wanted=(0, 1, 2), attributes={"padding": 1, "activation": activation}, terms=64, gradient_terms=256)
+case("conv2d", uniform((1, 5, 6, 3), -1, 1), uniform((3, 3, 1, 3), -1, 1, seed=1), uniform((3,), seed=2),
+     wanted=(0, 1, 2), attributes={"padding": 1, "groups": 3, "activation": "gelu"}, terms=64, gradient_terms=256)
 for x, w, settings in (((2, 7, 3), (3, 3, 5), {"padding": 1}),
                        ((1, 13, 1), (5, 1, 17), {"stride": 2, "padding": (4, 0)}),
                        ((2, 6, 4), (3, 2, 4), {"groups": 2, "dilation": 2, "padding": "same"}),
@@ -356,6 +364,8 @@ for x, w, settings in (((1, 1, 1, 1), (1, 1, 1, 1), {}), ((2, 3, 4, 5), (3, 3, 3
                        ((1, 3, 2, 2), (3, 2, 2, 2), {"stride": (3, 1), "dilation": (1, 2)}),
                        ((9, 1, 1, 3), (2, 2, 2, 3), {}),
                        ((1, 3, 3, 5), (3, 3, 1, 5), {"groups": 5, "stride": 2, "padding": 1}),
+                       ((2, 5, 7, 3), (3, 3, 1, 3), {"groups": 3, "stride": 2, "padding": 1, "output_padding": 1}),
+                       ((1, 5, 4, 3), (3, 3, 1, 3), {"groups": 3, "padding": 1}),
                        ((0, 3, 3, 2), (3, 3, 2, 2), {}),
                        ((1, 3, 3, 2), (2, 2, 2, 2), {"stride": 2, "activation": "relu"}),
                        ((1, 3, 3, 2), (2, 2, 2, 2), {"stride": 2, "activation": "gelu"})):

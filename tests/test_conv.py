@@ -56,6 +56,12 @@ SIZES = [
     ((2, 28, 28, 1), (5, 5, 1, 32), 1, 2, 1, 1), ((4, 16, 16, 64), (1, 1, 64, 33), 1, 0, 1, 1),
     ((2, 15, 17, 64), (1, 1, 64, 33), 2, 0, 1, 1), ((2, 13, 13, 48), (3, 3, 12, 20), 1, 1, 1, 4),
     ((2, 31, 29, 65), (3, 3, 1, 65), 1, 1, 1, 65), ((2, 31, 29, 20), (5, 5, 1, 20), 2, 2, 1, 20),
+    # channels apart: whole tiles and parts of them, both steps, wide borders, bands
+    ((2, 14, 14, 36), (3, 3, 1, 36), 1, 1, 1, 36), ((3, 7, 7, 130), (3, 3, 1, 130), 1, 1, 1, 130),
+    ((2, 31, 29, 65), (3, 3, 1, 65), 2, 1, 1, 65), ((2, 16, 18, 33), (3, 3, 1, 33), 2, 0, 1, 33),
+    ((1, 90, 71, 24), (3, 3, 1, 24), 1, 2, 1, 24), ((1, 91, 90, 24), (3, 3, 1, 24), 2, 2, 1, 24),
+    ((2, 5, 11, 16), (3, 3, 1, 16), 1, 4, 1, 16), ((2, 6, 10, 16), (3, 3, 1, 16), 2, 4, 1, 16),
+    ((1, 20, 21, 17), (3, 3, 1, 17), 1, 2, 2, 17), ((2, 13, 12, 20), (3, 3, 1, 20), 3, 1, 1, 20),
     ((1, 40, 33, 17), (3, 3, 17, 18), 1, 4, 4, 1), ((2, 9, 9, 900), (1, 3, 900, 8), 1, 1, 1, 1),
     ((1, 2, 400, 24), (1, 9, 24, 16), 1, 4, 1, 1),
     # zeros only at the ends of lines: rows are images, or lines; with a stride, groups, more than a block of k
@@ -136,6 +142,8 @@ def with_gradients(threads, x, w, **settings):
     ((16, 16, 16, 24), (3, 3, 24, 40), {"padding": 1}), ((3, 33, 40, 8), (5, 5, 8, 150), {"stride": 2}),
     ((40, 4, 4, 32), (3, 3, 32, 64), {"padding": 1}),
     ((6, 20, 20, 32), (3, 3, 1, 32), {"groups": 32, "padding": "same"}),
+    ((9, 40, 50, 35), (3, 3, 1, 35), {"groups": 35, "padding": 1}),
+    ((9, 40, 51, 35), (3, 3, 1, 35), {"groups": 35, "padding": 1, "stride": 2}),
     ((4, 8, 8, 256), (3, 3, 256, 200), {"padding": 1}), ((16, 12, 12, 20), (5, 5, 20, 50), {}),
     ((2, 8, 8, 130), (5, 5, 130, 260), {"padding": 2}), ((90, 1, 70, 24), (1, 5, 24, 28), {"padding": (0, 2)}),
     ((3, 30, 40, 24), (1, 5, 24, 28), {"padding": (0, 2)}),
@@ -149,13 +157,14 @@ def test_results_do_not_depend_on_threads(isa, x, w, settings):
         nncore.set_num_threads(nncore.threads.decide()[0])
 
 
-def test_gradients_add_up_where_an_image_or_a_weight_is_used_twice():
+@pytest.mark.parametrize("channels, settings", [(3, {}), (1, {"groups": 3}), (1, {"groups": 3, "stride": 2})])
+def test_gradients_add_up_where_an_image_or_a_weight_is_used_twice(isa, channels, settings):
     x, w = (nncore.tensor(draw(2, 6, 6, 3), requires_grad=True),
-            nncore.tensor(draw(3, 3, 3, 3, seed=1), requires_grad=True))
-    ops.conv2d(x, w, padding=1).sum().backward()
+            nncore.tensor(draw(3, 3, channels, 3, seed=1), requires_grad=True))
+    ops.conv2d(x, w, padding=1, **settings).sum().backward()
     once = [x.grad.numpy().copy(), w.grad.numpy().copy()]
     x.grad = w.grad = None
-    (ops.conv2d(x, w, padding=1) + ops.conv2d(x, w, padding=1)).sum().backward()
+    (ops.conv2d(x, w, padding=1, **settings) + ops.conv2d(x, w, padding=1, **settings)).sum().backward()
     for twice, a in zip((x.grad, w.grad), once):
         assert np.allclose(twice.numpy(), 2 * a, rtol=4 * EPS, atol=0)
 
@@ -167,6 +176,18 @@ def test_a_nan_reaches_the_pixels_that_see_it_and_no_others(isa):
     assert nan[3:6, 3:6].all() and nan.sum() == 9 * 4
     nan = np.isnan(ops.conv2d(nncore.tensor(x), nncore.ones(3, 3, 1, 5), padding=1, groups=5).numpy()[0])
     assert nan[3:6, 3:6, 2].all() and nan.sum() == 9
+    nan = np.isnan(ops.conv2d(nncore.tensor(x), nncore.ones(3, 3, 1, 5), None, 2, 1, groups=5).numpy()[0])
+    assert nan[2, 2, 2] and nan.sum() == 1
+
+
+def test_infinite_weights_do_not_meet_the_border(isa):
+    for stride in (1, 2):
+        x = nncore.tensor(np.ones((1, 8, 9, 3), "f4"), requires_grad=True)
+        w = nncore.tensor(np.full((3, 3, 1, 3), np.inf, "f4"))
+        y = ops.conv2d(x, w, None, stride, 2, groups=3)
+        assert not np.isnan(y.numpy()).any() and (y.numpy()[0, 1:-1, 1:-1] == np.inf).all()
+        y.backward(nncore.ones(*y.shape))
+        assert (x.grad.numpy() == np.inf).all()
 
 
 def test_a_transposed_convolution_undoes_the_shape_and_is_the_gradient(isa):

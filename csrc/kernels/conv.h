@@ -91,8 +91,8 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
 /* Depthwise convolution, whose channels do not mix: y[m,n] = sum over the places t of x[m*as + place[t].a, n] * w[t,n]
  * (+ bias).
  *
- * Some pixels at a time share the weights. Where three places are neighbours as pixels are (3 x 3 windows of stride 1),
- * they share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
+ * Some pixels at a time share the weights. Where three places are neighbours as pixels are (windows of 3 pixels of
+ * a line), they share the pixels too: of eight pixels that are loaded, the middle ones serve three outputs each. */
 #define DEPTHWISE_ROWS 6
 
 /* It has so little arithmetic that it would wait for memory: while a line is computed, the next one of y is fetched,
@@ -163,39 +163,21 @@ static void depthwise_line(float *y, int64_t ldc, const float *a, int64_t as, co
     }
 }
 
-/* Sums for up to `count` places over m pixels, `step` pixels at a time; threes: as above, and nine places. */
+/* Sums for up to `count` places over m pixels. */
 #define DEPTHWISE_PLACES 9
-INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x,
-                           int64_t count, const float *dy, int64_t ldy, int64_t m, int64_t left,
-                           const nn_next *next)
+INLINE void depthwise_sums(float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x, int64_t count,
+                           const float *dy, int64_t ldy, int64_t m, int64_t left, const nn_next *next)
 {
-    const int step = threes ? 4 : 1;
     vf s[DEPTHWISE_PLACES];
     const float *at[DEPTHWISE_PLACES];
     UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) {
         s[t] = vset(0);
         at[t] = a + x[t < count ? t : 0].a; /* beyond the last: the first again */
     }
-    int64_t i = 0;
-    for (; i + step <= m; i += step) {
-        vf d[4];
-        UNROLL for (int p = 0; p < step; p++) {
-            d[p] = vload(dy + (i + p) * ldy);
-            __builtin_prefetch(dy + (i + p) * ldy + next->line, 0, 2);
-            depthwise_fetch(a + (i + p) * as, next);
-        }
-        if (threes)
-            UNROLL for (int r = 0; r < 3; r++)
-                UNROLL for (int p = 0; p < 6; p++) {
-                    vf xp = vload(at[3 * r] + (i + p) * as);
-                    UNROLL for (int k = 0; k < 3; k++)
-                        if (p - k >= 0 && p - k < 4) s[3 * r + k] += xp * d[p - k];
-                }
-        else
-            UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) s[t] += vload(at[t] + i * as) * d[0];
-    }
-    for (; i < m; i++) {
+    for (int64_t i = 0; i < m; i++) {
         vf d = vload(dy + i * ldy);
+        __builtin_prefetch(dy + i * ldy + next->line, 0, 2);
+        depthwise_fetch(a + i * as, next);
         UNROLL for (int t = 0; t < DEPTHWISE_PLACES; t++) s[t] += vload(at[t] + i * as) * d;
     }
     for (int64_t t = 0; t < count; t++) {
@@ -208,11 +190,9 @@ INLINE void depthwise_sums(const int threes, float *dw, int64_t ldw, const float
 static void depthwise_grad_line(float *dw, int64_t ldw, const float *a, int64_t as, const nn_stretch *x, int64_t places,
                                 const float *dy, int64_t ldy, int64_t m, int64_t n, const nn_next *next)
 {
-    int threes = places == DEPTHWISE_PLACES && in_threes(x, places, as);
     for (int64_t j = 0; j < n; j += VL)
         for (int64_t t = 0; t < places; t += DEPTHWISE_PLACES) {
             int64_t count = places - t < DEPTHWISE_PLACES ? places - t : DEPTHWISE_PLACES;
-            if (threes) depthwise_sums(1, dw + j, ldw, a + j, as, x, count, dy + j, ldy, m, n - j, next);
-            else depthwise_sums(0, dw + j, ldw, a + j, as, x + t, count, dy + j, ldy, m, n - j, next);
+            depthwise_sums(dw + j, ldw, a + j, as, x + t, count, dy + j, ldy, m, n - j, next);
         }
 }

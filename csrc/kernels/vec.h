@@ -62,13 +62,9 @@ INLINE vi viset(int32_t a) { return (vi)V_LANES(a); }
 INLINE vf vload(const float *p) { return *(const vf_any *)p; }
 INLINE vi viload(const int32_t *p) { return *(const vi_any *)p; }
 INLINE void vstore(float *p, vf a) { *(vf_any *)p = a; }
-/* p itself. The compiler does not see that: it would make a pointer for everything loaded or stored near p, more of them
- * than there are registers for. */
-INLINE const float *vpointer(const float *p)
-{
-    __asm__("" : "+r"(p));
-    return p;
-}
+/* Whatever has been computed of pointer p is forgotten. Of an unrolled loop the compiler would otherwise make a pointer
+ * for every load and store, more of them than there are registers for. */
+#define V_FORGET(p) __asm__("" : "+r"(p))
 /* A hint that two vectors 1 KB after p will be wanted; p need not lead into an array. */
 INLINE void vahead(const float *p)
 {
