@@ -53,6 +53,7 @@ class Server:
 
     @staticmethod
     def calibrate(timed, seconds):
+        timed.block(1)  # takes memory from the system: too few calls would fit into a sample, and measure cold caches
         calls, t = 1, timed.block(1)
         while t < seconds / 4:
             calls *= 2 if t <= 0 or seconds / t < 16 else 8
