@@ -88,8 +88,8 @@ typedef struct {
 
 #define WINO_WIDE 2 /* vectors in a row of winograd_product's register tiles, at most */
 
-/* Windows of 3 x 3 over x[h,w,c], whose channels do not mix; y[p,q,c] has a pixel for each `step` of x, which is 1 or 2.
- * top, left: zeros around x. Lines first .. end-1 of the result are meant. */
+/* Windows of 3 x 3 over x[h,w,c], whose channels do not mix; y[p,q,c] has a pixel for each `step` of x, 1 or 2. top,
+ * left: zeros around x. Lines first .. end-1 are meant: of the result, or of y where that is the weights' gradient. */
 typedef struct {
     int64_t h, w, c, p, q, step, top, left, first, end;
 } nn_window3;
