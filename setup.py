@@ -74,6 +74,8 @@ def switched_on(name):
 
 class build_ext(setuptools_build_ext):
     def run(self):
+        if self.editable_mode:  # setuptools gives it an empty folder: what another build has compiled would be lost
+            self.build_temp = str(Path("build") / f"temp.{self.plat_name}-{sys.implementation.cache_tag}")
         super().run()
         if not self.inplace:
             # `python -m nncore` inside the checkout imports the package from there, not the installed one.

@@ -1,4 +1,5 @@
 """Augmentation: every step against the reference in plain Python, what chance does, the loader, wrong use."""
+import functools
 import math
 
 import numpy as np
@@ -56,9 +57,8 @@ def expected(x, steps, stream, dtype):
     return np.array([reference.augment(image.tolist(), w, **options) for image, w in zip(x, stream)])
 
 
-def compare(x, steps, dtype, n, seed=5):
-    got = Augment(steps, seed=seed)(x).numpy()
-    want = expected(x, steps, words(seed, 0, n), dtype)
+def compare(x, steps, dtype, want):
+    got = Augment(steps, seed=5)(x).numpy()
     # A product and a sum each for brightness, contrast and normalisation, and the sum of the mean grey. In between,
     # pixels are at most white times the largest factor.
     terms = 8 + x.shape[2] * x.shape[3] / 4
@@ -94,13 +94,19 @@ def chains(shape):
            Normalize([0.5] * c, [0.2] * c), RandomErasing(1.0, (0.1, 0.9), (0.2, 5), value=7)]
 
 
+@functools.cache
+def expected_of_chains(shape, dtype, n):
+    """Once for all instruction sets."""
+    return [expected(images(n, shape, dtype), steps, words(5, 0, n), dtype) for steps in chains(shape)]
+
+
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_steps_agree_with_the_reference(isa, shape, dtype):
     n = 3 if math.prod(shape) > 500 else 9
     x = images(n, shape, dtype)
-    for steps in chains(shape):
-        compare(x, steps, dtype, n)
+    for steps, want in zip(chains(shape), expected_of_chains(shape, dtype, n), strict=True):
+        compare(x, steps, dtype, want)
 
 
 def test_images_without_an_axis_of_channels(isa):
@@ -139,6 +145,17 @@ def test_nan_goes_where_its_pixel_goes(isa):
 
 # ---- mixup and CutMix ------------------------------------------------------------------------------------------------
 
+SOFT, LABELS = np.random.default_rng(0).random((5, 4)).astype("f4"), np.array([3, 0, 2, 2, 1])
+
+
+@functools.cache
+def mixed(n, shape, batch, settings):
+    """The reference's images and targets of one batch: once for all instruction sets."""
+    targets = SOFT[:n] if batch % 2 else np.eye(4)[LABELS[:n]]
+    stream = reference_random.words(64 * (n * batch + 1), 9, 1)[64 * n * batch:]
+    return reference.mix(images(n, shape, "f4").tolist(), targets.tolist(), stream, **dict(settings))
+
+
 @pytest.mark.parametrize("steps, settings", [
     ([Mixup(0.2)], dict(p_mixup=1.0, mixup_alpha=0.2)), ([Mixup(1.0)], dict(p_mixup=1.0)),
     ([CutMix()], dict(p_cutmix=1.0)), ([CutMix(3.0)], dict(p_cutmix=1.0, cutmix_alpha=3.0)),
@@ -146,17 +163,12 @@ def test_nan_goes_where_its_pixel_goes(isa):
     ([Mixup(p=0)], {})], ids=str)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (13, 7, 1), (8, 6, 3), (5, 6, 17)], ids=str)
 def test_mixing_agrees_with_the_reference(isa, steps, settings, shape):
-    soft = np.random.default_rng(0).random((5, 4)).astype("f4")
     for n in (1, 2, 5):
-        x, labels = images(n, shape, "f4"), np.array([3, 0, 2, 2, 1])[:n]
+        x = images(n, shape, "f4")
         chain = Augment([type(step)(step.alpha, step.p, num_classes=4) for step in steps], seed=9)
         for batch in range(8):
-            targets = soft[:n] if batch % 2 else labels
-            y, t = chain(x, targets)
-            stream = reference_random.words(64 * (n * batch + 1), 9, 1)[64 * n * batch:]
-            t_plain = soft[:n] if batch % 2 else np.eye(4)[labels]
-            want = reference.mix(x.tolist(), t_plain.tolist(), stream, **settings)
-            for got, exact in zip((y, t), want):
+            y, t = chain(x, SOFT[:n] if batch % 2 else LABELS[:n])
+            for got, exact in zip((y, t), mixed(n, shape, batch, tuple(settings.items()))):
                 assert got.numpy().shape == np.shape(exact) and got.dtype == "float32"
                 assert not (np.abs(got.numpy() - exact) > 3 * EPS).any()
 

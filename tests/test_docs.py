@@ -143,6 +143,7 @@ def test_no_place_is_left_out(title, words):
     assert found - users <= listed
 
 
+@pytest.mark.no_sanitizer  # the program is compiled without them
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 def test_one_line_makes_kernels_of_an_activation(tmp_path):
     """The line of CONTRIBUTING in a copy of csrc, compiled; its values and slopes against the reference beside it."""

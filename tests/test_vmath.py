@@ -30,6 +30,7 @@ def cpu_flags():
     return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set())
 
 
+@pytest.mark.no_sanitizer  # the program is compiled without them
 @pytest.mark.parametrize("isa", SETS)
 def test_vmath(isa, tmp_path):
     if not NEEDED[isa] <= cpu_flags():

@@ -9,6 +9,7 @@ import pytest
 from test_vmath import FLAGS, NEEDED, ROOT, SETS, cpu_flags
 
 
+@pytest.mark.no_sanitizer  # the program is compiled without them
 @pytest.mark.parametrize("isa", SETS)
 def test_winograd(isa, tmp_path):
     if not NEEDED[isa] <= cpu_flags():
