@@ -134,6 +134,8 @@ class build_ext(setuptools_build_ext):
         sanitize = os.environ.get("NNCORE_SANITIZE", "")
         if sanitize:
             flags = [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+            if {"address", "undefined"} <= set(sanitize.split(",")):
+                flags.append("-fno-sanitize=null,object-size")  # address sees those: a fifth of the compiler's time
             lines_only = "-g1"  # for stack traces; all of -g costs a quarter of the compiler's time
             return "sanitize-" + sanitize.replace(",", "-"), ["-O1", lines_only, "-UNDEBUG", *flags], flags
         if switched_on("NNCORE_DEBUG"):
