@@ -15,7 +15,7 @@
  * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed as it is used,
  * and stays in L2. What need not be turned is packed by the first tiles that read it. The blocks of k depend on sizes
  * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
- * weight gradient over many rows), k is cut every SPLIT_DEPTH and the partial sums are added in order. A c of a few
+ * weight gradient over many rows), k is cut (split_depth) and the partial sums are added in order. A c of a few
  * columns goes other ways (run_dots, run_turned), and so do a few columns at its end (ragged_block) and a product that
  * is one task by far (run_small).
  */
@@ -39,8 +39,10 @@
 #define SMALL 256
 #define SMALL_B (1 << 13)
 #define SMALL_PRODUCT (1 << 19)
-#define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements */
+#define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements; */
 #define SPLIT_OUTPUT 4096
+#define DEEP_SPLIT 4096  /* of one for outputs of at most this, which write more for each partial sum */
+#define DEEP_SPLIT_OUTPUT 32768
 #define DOTS 4           /* columns up to which c is made of sums of products along k ... */
 #define DOTS_TASK 128    /* ... in tasks of so many rows */
 #define TURNED 12        /* columns up to which c's transpose is computed where a is transposed */
@@ -257,9 +259,10 @@ static int run(gemm *g)
     return NN_OK;
 }
 
-/* A small output of a deep product: SPLIT_DEPTH of k at a time into partial outputs, on any thread; then their sum. */
+/* A small output of a deep product: k in pieces of `depth` into partial outputs, on any thread; then their sum. */
 typedef struct {
     gemm whole;
+    int64_t depth;
     float *partial;
     int status; /* of any task that failed */
 } splits;
@@ -269,10 +272,10 @@ static void split_task(void *arg, int64_t task, int worker)
     (void)worker;
     splits *s = arg;
     gemm g = s->whole;
-    int64_t p = task * SPLIT_DEPTH;
+    int64_t p = task * s->depth;
     g.a += p * g.cs;
     g.b += g.tb ? p : p * g.ldb;
-    g.k = min(SPLIT_DEPTH, g.k - p);
+    g.k = min(s->depth, g.k - p);
     g.c = s->partial + task * g.m * g.n;
     g.ldc = g.n;
     g.acc = 0, g.bias = NULL, g.f = NULL;
@@ -294,10 +297,17 @@ static void hand_over(const gemm *g, const float *x)
     }
 }
 
-static int run_split(gemm *g)
+/* The depth of a split; no less than k where there is none. */
+static int64_t split_depth(const gemm *g)
 {
-    int64_t count = ceil_div(g->k, SPLIT_DEPTH), size = g->m * g->n;
-    splits s = {.whole = *g, .partial = nn_alloc((size_t)(count * size) * sizeof(float))};
+    int64_t size = g->m * g->n, depth = size <= SPLIT_OUTPUT ? SPLIT_DEPTH : DEEP_SPLIT;
+    return size <= DEEP_SPLIT_OUTPUT && g->k >= 2 * depth ? depth : g->k;
+}
+
+static int run_split(gemm *g, int64_t depth)
+{
+    int64_t count = ceil_div(g->k, depth), size = g->m * g->n;
+    splits s = {.whole = *g, .depth = depth, .partial = nn_alloc((size_t)(count * size) * sizeof(float))};
     if (!s.partial) return NN_NOMEM;
     nn_for(count, 2.0 * size * g->k / FLOPS_PER_NS, split_task, &s);
     if (s.status == NN_OK) {
@@ -368,7 +378,8 @@ static int run_one(gemm *g)
         if (g->cs == 1 && g->n <= DOTS) return run_dots(g);
         if (g->cs != 1 && g->n <= TURNED) return run_turned(g);
     }
-    return g->m * g->n <= SPLIT_OUTPUT && g->k >= 2 * SPLIT_DEPTH ? run_split(g) : run(g);
+    int64_t depth = split_depth(g);
+    return depth < g->k ? run_split(g, depth) : run(g);
 }
 
 int nn_product(float *c, const float *a, const float *b, const float *bias, int64_t m, int64_t n, int64_t k, int ta,

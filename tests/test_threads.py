@@ -44,7 +44,8 @@ def random_numbers():
 
 WORK = {
     "gemm": lambda: [ops.matmul(normal(m, k), normal(k, n)) for m, k, n in
-                     ((300, 200, 250), (16, 5000, 16), (1, 3000, 700), (2000, 64, 3), (513, 129, 257))],
+                     ((300, 200, 250), (16, 5000, 16), (130, 9000, 100), (1, 3000, 700), (2000, 64, 3),
+                      (513, 129, 257))],
     "gemm of a stack": lambda: [ops.matmul(normal(12, 70, 50), normal(12, 50, 60))],
     "linear": lambda: with_gradients(lambda x, w, b: ops.linear(x, w, b, "gelu"), normal(700, 100), normal(100, 130),
                                      normal(130)),
