@@ -6,6 +6,7 @@
 #include "taps.h"
 
 #define NS_OUTPUT 0.03 /* per output and place of the window, in cache */
+#define NS_INPUT 0.1   /* per pixel and channel of x, which large images have in memory: it takes longer then */
 
 typedef struct {
     const nn_call *c;
@@ -61,7 +62,8 @@ static int run(const nn_call *c, const nn_view *x, const nn_view *y, int back)
     if (status) return status;
     status = nn_taps_make(&a.columns, &columns, back, a.n, 1);
     if (!status) {
-        double work = NS_OUTPUT * (double)(b * a.p * a.q) * (double)(a.n * nn_window(&rows) * kw);
+        double work = NS_OUTPUT * (double)(b * a.p * a.q) * (double)(a.n * nn_window(&rows) * kw) +
+                      NS_INPUT * (double)nn_count(x);
         a.units = b * (back ? a.h : a.p);
         a.group = NN_CHUNK / ((back ? a.w : a.q) * a.n) + 1;
         nn_for((a.units + a.group - 1) / a.group, work, back ? max_pool_grad_task : max_pool_task, &a);
