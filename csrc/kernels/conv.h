@@ -19,7 +19,7 @@ INLINE void conv_tall_body(const int rows, float *c, int64_t ldc, const float *a
 #define STEP(q)                                                                                                        \
     do {                                                                                                               \
         vf bq[2] = {vload(b + (q) * 2 * VL), vload(b + (q) * 2 * VL + VL)};                                            \
-        UNROLL for (int i = 0; i < rows; i++) vmuladd_row(0, 2, s[i], a[i / 3] + i % 3 * rs + (q), bq);                \
+        UNROLL for (int i = 0; i < rows; i++) vmuladd_row(i % 3 == 0, 2, s[i], a[i / 3] + i % 3 * rs + (q), bq);       \
     } while (0)
         int64_t k = x->k;
         for (; k >= 4; k -= 4, b += 8 * VL) {
@@ -61,6 +61,7 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
     /* Tall tiles: pieces that differ by at most a row, `larger` of them of `rows`, the others of one less. */
     int64_t pieces = CONV_TALL ? (m + CONV_TALL - 1) / CONV_TALL : 0, rows = pieces ? (m + pieces - 1) / pieces : 0,
             larger = m - pieces * (rows - 1);
+    const int kind = transposed ? GEMM_COL : GEMM_ROW;
     int64_t fetched = 0, lines = 0; /* of what the tiles fetch one after another, and of one tile */
     for (int64_t i = 0; i < stretches; i++) lines += x[i].k / GEMM_PACE;
     for (int64_t j = 0; j < n;) {
@@ -77,7 +78,7 @@ static void conv_block(float *c, int64_t ldc, const float *a, int64_t as, int tr
                     float *ci = cl + i * ldc;
                     gemm_ahead ahead = {i + mr < m ? ci + mr * ldc : ci, panel, 0, 0};
                     if (fetched < l->ahead_n) ahead.line = l->ahead + fetched, ahead.step = 16;
-                    gemm_tile_fn *tile = tall ? conv_talls[mr - GEMM_MR - 1] : gemm_tiles[mr - 1][transposed][nv - 1];
+                    gemm_tile_fn *tile = tall ? conv_talls[mr - GEMM_MR - 1] : gemm_tiles[mr - 1][kind][nv - 1];
                     tile(ci, ldc, al + i * (transposed ? 1 : as), as, panel, step, x, stretches, bias_j, acc, tail,
                          ahead);
                     fetched += 16 * lines;

@@ -30,10 +30,12 @@
 #define GEMM_ROWS(mr, F, nv) GEMM_ROWS_(mr, F, nv)
 #if GEMM_MOST_NV == 4
 #define GEMM_COLUMNS(mr, F) GEMM_ROWS(mr, F, 1) GEMM_ROWS(mr, F, 2) GEMM_ROWS(mr, F, 3)
-#define GEMM_SHAPES(F) GEMM_COLUMNS(GEMM_MR, F) GEMM_ROWS(GEMM_WIDE_MR, F, 4)
+#define GEMM_TALL_SHAPES(F) GEMM_COLUMNS(GEMM_MR, F)
+#define GEMM_SHAPES(F) GEMM_TALL_SHAPES(F) GEMM_ROWS(GEMM_WIDE_MR, F, 4)
 #define GEMM_WIDE_SHAPES(F) GEMM_COLUMNS(GEMM_WIDE_MR, F) GEMM_ROWS(GEMM_WIDE_MR, F, 4)
 #else
-#define GEMM_SHAPES(F) GEMM_ROWS(GEMM_MR, F, 1) GEMM_ROWS(GEMM_MR, F, 2)
+#define GEMM_TALL_SHAPES(F) GEMM_ROWS(GEMM_MR, F, 1) GEMM_ROWS(GEMM_MR, F, 2)
+#define GEMM_SHAPES GEMM_TALL_SHAPES
 #define GEMM_WIDE_SHAPES GEMM_SHAPES
 #endif
 
@@ -45,15 +47,27 @@
 #define GEMM_PACE_LOOP /* unrolled, the older cores could not keep it decoded */
 #endif
 
+/* How a lies: rows along k; rows side by side, with steps of k anywhere; or so, packed, with steps of k mr apart. */
+enum { GEMM_ROW, GEMM_COL, GEMM_PACKED };
+
+/* Whether row i's multiply-adds read a from memory: addresses without an index are all of a packed a, but those of
+ * every third row of one along k, and none where steps of k lie anywhere. */
+INLINE int gemm_from_memory(const int kind, const int mr, const int nv, const int i)
+{
+    if (kind == GEMM_PACKED) return vfrom_memory(mr, nv, i);
+    return kind == GEMM_ROW && mr > 2 && (nv < 3 ? i % 3 == 0 : i == 0);
+}
+
 /* s[i][j] += a[i] b[j] for one k */
-INLINE void gemm_step(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], const float *a, int64_t rs,
-                      const float *b)
+INLINE void gemm_step(const int kind, const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], const float *a,
+                      int64_t rs, const float *b)
 {
     const float *a3 = a + 3 * rs, *a6 = a + 6 * rs;
     vf bp[GEMM_MOST_NV];
     UNROLL for (int j = 0; j < nv; j++) bp[j] = vload(b + j * VL);
     UNROLL for (int i = 0; i < mr; i++)
-        vmuladd_row(0, nv, s[i], i < 3 ? a + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs, bp);
+        vmuladd_row(gemm_from_memory(kind, mr, nv, i), nv, s[i],
+                    i < 3 ? a + i * rs : i < 6 ? a3 + (i - 3) * rs : a6 + (i - 6) * rs, bp);
 }
 
 /* What those who come next will want. A tile cuts its k into as many parts as it has rows; in part r it fetches row r
@@ -92,9 +106,9 @@ INLINE void gemm_store(const int mr, const int nv, vf s[GEMM_MR][GEMM_MOST_NV], 
         }
 }
 
-INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, const float *a0, int64_t rs, int64_t cs,
-                           const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,
-                           int acc, int64_t tail, gemm_ahead ahead)
+INLINE void gemm_tile_body(const int kind, const int mr, const int nv, float *c, int64_t ldc, const float *a0,
+                           int64_t rs, int64_t cs, const float *b0, int64_t ldb, const nn_stretch *x, int64_t stretches,
+                           const float *bias, int acc, int64_t tail, gemm_ahead ahead)
 {
     vf s[GEMM_MR][GEMM_MOST_NV];
     UNROLL for (int i = 0; i < mr; i++)
@@ -114,9 +128,9 @@ INLINE void gemm_tile_body(const int mr, const int nv, float *c, int64_t ldc, co
                 if (rows) gemm_fetch_row(nv, ahead.c), rows--, ahead.c += ldc, line += jump;
             }
             __builtin_prefetch(line, 0, 2);
-            GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+            GEMM_PACE_LOOP for (int q = 0; q < GEMM_PACE; q++, a += cs, b += ldb) gemm_step(kind, mr, nv, s, a, rs, b);
         }
-        for (; left; left--, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+        for (; left; left--, a += cs, b += ldb) gemm_step(kind, mr, nv, s, a, rs, b);
     }
     gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
 }
@@ -125,21 +139,26 @@ typedef void gemm_tile_fn(float *c, int64_t ldc, const float *a, int64_t stride,
                           const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail,
                           gemm_ahead ahead);
 
-/* a with contiguous k (row) and a with contiguous m (col: a transposed, or packed). */
-#define GEMM_TILE(mr, nv)                                                                                              \
-    static void gemm_row_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t rs, const float *b, int64_t ldb,   \
-                                     const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
-                                     gemm_ahead ahead)                                                                \
-    { gemm_tile_body(mr, nv, c, ldc, a, rs, 1, b, ldb, x, stretches, bias, acc, tail, ahead); }                        \
-    static void gemm_col_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t cs, const float *b, int64_t ldb,   \
-                                     const nn_stretch *x, int64_t stretches, const float *bias, int acc, int64_t tail, \
-                                     gemm_ahead ahead)                                                                \
-    { gemm_tile_body(mr, nv, c, ldc, a, 1, cs, b, ldb, x, stretches, bias, acc, tail, ahead); }
-GEMM_SHAPES(GEMM_TILE)
+#define GEMM_TILE(name, kind, mr, nv, rs, cs)                                                                          \
+    static void gemm_##name##_##mr##x##nv(float *c, int64_t ldc, const float *a, int64_t stride, const float *b,       \
+                                          int64_t ldb, const nn_stretch *x, int64_t stretches, const float *bias,      \
+                                          int acc, int64_t tail, gemm_ahead ahead)                                     \
+    {                                                                                                                  \
+        (void)stride;                                                                                                  \
+        gemm_tile_body(kind, mr, nv, c, ldc, a, rs, cs, b, ldb, x, stretches, bias, acc, tail, ahead);                 \
+    }
+#define GEMM_ROW_TILE(mr, nv) GEMM_TILE(row, GEMM_ROW, mr, nv, stride, 1)
+#define GEMM_COL_TILE(mr, nv) GEMM_TILE(col, GEMM_COL, mr, nv, 1, stride)
+#define GEMM_PACKED_TILE(mr, nv) GEMM_TILE(packed, GEMM_PACKED, mr, nv, 1, mr)
+GEMM_SHAPES(GEMM_ROW_TILE) GEMM_SHAPES(GEMM_COL_TILE) GEMM_TALL_SHAPES(GEMM_PACKED_TILE)
 
-static gemm_tile_fn *const gemm_tiles[GEMM_MR][2][GEMM_MOST_NV] = { /* [mr - 1][a has contiguous m][nv - 1] */
-#define GEMM_ENTRY(mr, nv) [mr - 1][0][nv - 1] = gemm_row_##mr##x##nv, [mr - 1][1][nv - 1] = gemm_col_##mr##x##nv,
+static gemm_tile_fn *const gemm_tiles[GEMM_MR][3][GEMM_MOST_NV] = { /* [mr - 1][how a lies][nv - 1] */
+#define GEMM_ENTRY(mr, nv) \
+    [mr - 1][GEMM_ROW][nv - 1] = gemm_row_##mr##x##nv, [mr - 1][GEMM_COL][nv - 1] = gemm_col_##mr##x##nv,
     GEMM_SHAPES(GEMM_ENTRY)
+#undef GEMM_ENTRY
+#define GEMM_ENTRY(mr, nv) [mr - 1][GEMM_PACKED][nv - 1] = gemm_packed_##mr##x##nv,
+    GEMM_TALL_SHAPES(GEMM_ENTRY)
 #undef GEMM_ENTRY
 };
 
@@ -171,7 +190,7 @@ INLINE void gemm_first_body(const int mr, const int nv, float *c, int64_t ldc, c
             memcpy(a_room, a, mr * sizeof(float));
             a_room += mr;
         }
-        gemm_step(mr, nv, s, a, rs, b);
+        gemm_step(GEMM_COL, mr, nv, s, a, rs, b);
     }
     gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
 }
@@ -358,8 +377,8 @@ static void gemm_block(float *c, int64_t ldc, const float *a, int64_t rs, int64_
                 gemm_firsts[mr - 1][nv - 1](cij, ldc, ai, rsi, csi, copies_a ? a_room + i * k : NULL, bj, ldbj,
                                             copies_b ? room : NULL, bias_j, acc, tail, k, ahead);
             else
-                gemm_tiles[mr - 1][csi != 1][nv - 1](cij, ldc, ai, csi == 1 ? rsi : csi, bj, ldbj, &all, 1, bias_j, acc,
-                                                     tail, ahead);
+                gemm_tiles[mr - 1][a_room ? GEMM_PACKED : csi == 1 ? GEMM_ROW : GEMM_COL][nv - 1](
+                    cij, ldc, ai, csi == 1 ? rsi : csi, bj, ldbj, &all, 1, bias_j, acc, tail, ahead);
             i += mr;
         }
         j += width;
@@ -378,8 +397,9 @@ INLINE void gemm_small_body(const int mr, const int nv, float *c, int64_t ldc, c
         UNROLL for (int j = 0; j < nv; j++) s[i][j] = vset(0);
     int64_t p = 0;
     if (VL > 4) /* SSE2 has no room for what is loaded ahead */
-        for (; p + 4 <= k; p += 4) UNROLL for (int q = 0; q < 4; q++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
-    for (; p < k; p++, a += cs, b += ldb) gemm_step(mr, nv, s, a, rs, b);
+        for (; p + 4 <= k; p += 4)
+            UNROLL for (int q = 0; q < 4; q++, a += cs, b += ldb) gemm_step(GEMM_ROW, mr, nv, s, a, rs, b);
+    for (; p < k; p++, a += cs, b += ldb) gemm_step(GEMM_ROW, mr, nv, s, a, rs, b);
     gemm_store(mr, nv, s, c, ldc, bias, acc, tail);
 }
 

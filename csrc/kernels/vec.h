@@ -58,6 +58,12 @@ INLINE void vmuladd_row(const int from_memory, const int nv, vf *s, const float 
     UNROLL for (int j = 0; j < nv; j++) s[j] += ai * b[j];
 #endif
 }
+/* Whether that pays for row i of a tile of `rows`: instructions are what it waits for while the core's other thread is
+ * busy, and loads, two in a cycle, where too many rows ask for more of them. */
+INLINE int vfrom_memory(const int rows, const int nv, const int i)
+{
+    return nv == 1 || (rows > 2 && i % (nv == 2 ? 3 : 4) == 0);
+}
 INLINE vi viset(int32_t a) { return (vi)V_LANES(a); }
 INLINE vf vload(const float *p) { return *(const vf_any *)p; }
 INLINE vi viload(const int32_t *p) { return *(const vi_any *)p; }

@@ -3,8 +3,8 @@
  * The register tiles are not those of gemm.h: with 16 or 32 channels on either side they are one or two vectors wide
  * and then want more rows than its 8, and rows lie 16 floats apart, so that one pointer and constants address all of
  * them. Share of the FMA peak in L1 (Cascade Lake), k of 16 and 64: 14 x 2 90 and 98 %, 8 x 3 89 and 96 %, 8 x 2 85
- * and 95 %, 16 x 1 86 and 90 %. While the core's other thread is busy, instructions count: every third row's
- * multiply-adds read from memory, 1.02-1.06 times as fast then, with more of them loads become scarce.
+ * and 95 %, 16 x 1 86 and 90 %. Some rows' multiply-adds read from memory (vfrom_memory): 1.02-1.06 times as fast while
+ * the core's other thread is busy; all of a tile one vector wide: gradients of 16 columns 1.04-1.15 times.
  */
 #if VL == 16
 #define WINO_ROWS 14      /* of a tile of two vectors */
@@ -43,7 +43,8 @@ INLINE void wino_tile_body(const int rows, const int nv, float *m, int64_t m_blo
             UNROLL for (int q = 0; q < 2; q++, u += nv * VL) {
                 vf b[WINO_WIDE];
                 UNROLL for (int j = 0; j < nv; j++) b[j] = vload(u + j * VL);
-                UNROLL for (int i = 0; i < rows; i++) vmuladd_row(i % 3 == 0, nv, s[i], a + 16 * i + q, b);
+                UNROLL for (int i = 0; i < rows; i++)
+                    vmuladd_row(vfrom_memory(rows, nv, i), nv, s[i], a + 16 * i + q, b);
             }
         }
         if (a < end) {
@@ -146,7 +147,7 @@ INLINE void wino_dw_tile(const int rows, const int nv, float *du, int64_t ld, co
     do {                                                                                                               \
         vf b[WINO_WIDE];                                                                                               \
         UNROLL for (int j = 0; j < nv; j++) b[j] = vload(d + wino_column(j * VL, d_block) + 16 * (q));                 \
-        UNROLL for (int i = 0; i < rows; i++) vmuladd_row(0, nv, s[i], v + 16 * (q) + i, b);                           \
+        UNROLL for (int i = 0; i < rows; i++) vmuladd_row(vfrom_memory(rows, nv, i), nv, s[i], v + 16 * (q) + i, b);   \
     } while (0)
     for (; t + 2 <= tiles; t += 2, v += 32, d += 32, far += 32) {
         __builtin_prefetch(far, 0, 2);
