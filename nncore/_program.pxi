@@ -32,6 +32,13 @@ cdef struct buffer:
     bint freed                # died while recording
     bint pinned               # a gradient that lives on: it keeps its own memory
 
+cdef struct entry:            # where an input is read: operand k of a call, at a place of the input
+    int32_t input, k
+    Py_ssize_t call, at
+
+cdef enum:
+    READ_IN_PLACE = 4096      # bytes from which on an argument is read where it lies
+
 @cython.final
 cdef class LeafState:
     """What a step does to a leaf: its gradient before and after."""
@@ -93,6 +100,9 @@ cdef class Program:
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
     cdef dict about           # number of a call -> what its error tells; see run_checked
+    cdef entry *entries       # of the inputs that may be read where an argument lies
+    cdef Py_ssize_t entry_count
+    cdef bint away            # calls read arguments where they lie
     cdef list touched         # the Arrays of `written`
     cdef dict leaf_states     # id -> LeafState, of what was recorded so far
     cdef list leaves          # those of them that are there before and after each replay
@@ -115,6 +125,7 @@ cdef class Program:
     def __dealloc__(self):
         PyMem_Free(self.calls)
         PyMem_Free(self.buffers)
+        PyMem_Free(self.entries)
 
     cdef int more_buffers(self) except -1:
         cdef Py_ssize_t room = 2 * self.buffers_room + 64
@@ -301,6 +312,7 @@ cdef class Program:
         self.inherit()
         self.plan()
         self.settle()
+        self.find_entries()
 
     cdef bint local(self, Array a):
         cdef Array r = root(a)
@@ -453,6 +465,33 @@ cdef class Program:
                 self.results[i] = fixed
         return 0
 
+    cdef int find_entries(self) except -1:
+        """Which calls read the larger inputs, if no call writes to them and no result lies in them."""
+        cdef Py_ssize_t i, j, count = 0
+        cdef int k
+        cdef Array a
+        cdef nn_view *v
+        cdef list inputs = []
+        for j, a in enumerate(self.inputs):
+            if (a is not None and a.bytes >= READ_IN_PLACE and <size_t>a.v.p not in self.written
+                    and not any([root(r) is a for r in self.results])):
+                inputs.append((j, a))
+        for i in range(self.n if inputs else 0):
+            count += self.calls[i].nv
+        if count == 0:
+            return 0
+        self.entries = <entry *>PyMem_Malloc(len(inputs) * count * sizeof(entry))
+        if self.entries == NULL:
+            raise MemoryError("compile: no memory to plan")
+        for j, a in inputs:
+            for i in range(self.n):
+                for k in range(self.calls[i].nv):
+                    v = &self.calls[i].v[k]
+                    if v.buf == 0 and a.v.p <= v.p < a.v.p + a.bytes:
+                        self.entries[self.entry_count] = entry(<int32_t>j, k, i, v.p - a.v.p)
+                        self.entry_count += 1
+        return 0
+
     cdef void place(self, nn_view *v) noexcept:
         if v.buf:
             v.p = self.home(v.buf) + (v.p - self.buffers[v.buf].base)
@@ -470,7 +509,8 @@ cdef class Program:
 
     cpdef attempt(self, tuple args):
         """The result for these arguments: a tensor, or what `rebuild` makes of several; MISSING where the program was
-        recorded for something else. Arguments: tensors and NumPy arrays are copied in, others must be what they were.
+        recorded for something else. Arguments: tensors and NumPy arrays are copied in, large tensors read where they
+        lie; others must be what they were.
         """
         if self.busy or nn_recording:   # in another thread, or within a step that is recorded
             return MISSING
@@ -478,6 +518,8 @@ cdef class Program:
         try:
             return self.attempt_alone(args)
         finally:
+            if self.away:
+                self.come_home()
             self.busy = False
 
     cdef object attempt_alone(self, tuple args):
@@ -501,7 +543,7 @@ cdef class Program:
                 y = self.statics[i]
                 if x is not y and (type(x) is not type(y) or x != y):
                     return MISSING
-            elif not copy_in(a, x):
+            elif not (self.read_in_place(i, a, x) or copy_in(a, x)):
                 return MISSING
         for a in self.touched:   # a replay that fails has written to some of them too
             a.written += 1
@@ -513,6 +555,35 @@ cdef class Program:
         if self.rebuild is None:
             return self.result(<Array>self.results[0])
         return self.rebuild([self.result(<Array>a) for a in self.results])
+
+    cdef bint read_in_place(self, Py_ssize_t input, Array a, object x) except -1:
+        """Let the calls read an argument where it lies; False where it has to be copied: a small one, one that is not
+        nncore's own memory, and one that the program may write to, a parameter or a gradient."""
+        cdef Py_ssize_t i
+        cdef bint found = False
+        cdef Array y, r
+        cdef entry *e
+        if self.entry_count == 0 or a.bytes < READ_IN_PLACE or not isinstance(x, TensorBase):
+            return False
+        y = (<TensorBase>x).array
+        r = root(y)
+        if not fits(a, <TensorBase>x) or r.bytes == 0 or <size_t>r.v.p in self.outside:
+            return False
+        for i in range(self.entry_count):
+            e = &self.entries[i]
+            if e.input == input:
+                self.calls[e.call].v[e.k].p = y.v.p + e.at
+                self.away = found = True
+        return found
+
+    cdef void come_home(self) noexcept:
+        """Back to the program's own inputs: an argument may be freed after this."""
+        cdef Py_ssize_t i
+        cdef entry *e
+        for i in range(self.entry_count):
+            e = &self.entries[i]
+            self.calls[e.call].v[e.k].p = (<Array>self.inputs[e.input]).v.p + e.at
+        self.away = False
 
     cdef TensorBase result(self, Array a):
         cdef Array y = allocate(&a.v)
@@ -700,17 +771,19 @@ cdef bint in_place(const nn_call *c, int k) noexcept:
             or c.op == NN_OP_loss_grad)
 
 
+# Whether a tensor can be what input a was.
+cdef inline bint fits(Array a, TensorBase x):
+    return x.array.v.dtype == a.v.dtype and same_shape(&x.array.v, &a.v) and not x.wanted and x.node is None
+
+
 # Fill input a from an argument; False where that has another dtype or shape.
 cdef bint copy_in(Array a, object x) except -1:
     cdef Py_buffer b
     cdef int d
-    cdef Array y
     if isinstance(x, TensorBase):
-        y = (<TensorBase>x).array
-        if (y.v.dtype != a.v.dtype or not same_shape(&y.v, &a.v) or (<TensorBase>x).wanted
-                or (<TensorBase>x).node is not None):
+        if not fits(a, <TensorBase>x):
             return False
-        memcpy(a.v.p, y.v.p, nn_count(&a.v) * nn_dtype_size[a.v.dtype])
+        memcpy(a.v.p, (<TensorBase>x).array.v.p, nn_count(&a.v) * nn_dtype_size[a.v.dtype])
         return True
     if type(x) is float:
         if a.v.nd or a.v.dtype != NN_F32:

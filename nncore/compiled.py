@@ -1,8 +1,9 @@
 """nncore.compile: a step that is recorded while it runs, and then runs again without Python.
 
 The first two calls with arguments of some shapes run the function as it stands and write down every call to a kernel
-(_program.pxi). If both wrote down the same, later calls with such arguments copy them into the program's inputs and run
-those calls in C, without Python, allocation or the GIL. Results are the same to the last bit.
+(_program.pxi). If both wrote down the same, later calls with such arguments copy them into the inputs of the program
+(large tensors are read where they lie) and run those calls in C, without Python, allocation or the GIL. Results are the
+same to the last bit.
 
 What is recorded is what was computed, not the Python code around it. So what Python decides from the values of
 tensors cannot be recorded and is refused; what it decides from other things is looked at before each replay where that

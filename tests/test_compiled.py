@@ -310,6 +310,68 @@ def test_arrays_of_all_kinds_are_replayed(convert):
     assert run.python == 2
 
 
+# ---- arguments read where they lie: tensors of 4 KB and more ---------------------------------------------------------
+
+def test_large_tensors_are_read_where_they_lie():
+    """The values are those of each call, also after a tensor was freed, for parts of tensors and for NumPy arrays."""
+    step = nncore.compile(lambda x, y: (x @ y).sum(axis=0))
+    rng = np.random.default_rng(1)
+    for i in range(12):
+        x, y = rng.standard_normal((2, 64, 64)).astype("f4")
+        both = nncore.tensor(np.concatenate([x, y]))
+        arguments = [(nncore.tensor(x), nncore.tensor(y)), (both[:64], both[64:]), (x, nncore.tensor(y)), (x, y),
+                     (both[64:], both[64:])][i % 5]
+        expected = ops.sum(nncore.tensor(arguments[0]) @ nncore.tensor(arguments[1]), axis=0)
+        assert bits(step(*arguments)) == bits(expected)
+    assert len(step.programs) == 1
+
+
+def test_an_argument_may_be_returned():
+    step = nncore.compile(lambda x: (x, x[3:], x * 2))
+    for i in range(4):
+        x = nncore.tensor(np.full((64, 64), i, "f4"))
+        same, part, twice = step(x)
+        x.numpy()[:] = -1
+        assert (same.numpy() == i).all() and (part.numpy() == i).all() and (twice.numpy() == 2 * i).all()
+
+
+@pytest.mark.parametrize("of", ["parameter", "gradient"])
+def test_an_argument_may_be_what_the_step_writes(of):
+    """It counts as it was before the step."""
+    layer = nn.Linear(64, 64, bias=False)
+    optimizer = optim.SGD(layer.parameters(), lr=0.5)
+
+    @nncore.compile
+    def step(x):
+        (layer(x) ** 2).mean().backward()
+        optimizer.step()
+        return x + 1
+
+    for i in range(5):
+        if i:
+            x = (layer.weight if of == "parameter" else layer.weight.grad).detach()
+        else:
+            x = nncore.tensor(np.ones((64, 64), "f4"))
+        before = x.numpy().copy()
+        assert (step(x).numpy() == before + 1).all()
+
+
+def test_a_replay_that_fails_lets_go_of_its_arguments():
+    weight = nn.Parameter(np.ones((4, 64), "f4"))
+
+    @nncore.compile
+    def step(x, labels):
+        loss = losses.cross_entropy(x @ weight.transpose(), labels)
+        loss.backward()
+        return loss
+
+    x, labels = nncore.tensor(np.ones((64, 64), "f4")), np.zeros(64, "i8")
+    first = [step(x, labels).item() for _ in range(3)]
+    with pytest.raises(ValueError, match="label"):
+        step(nncore.tensor(np.zeros((64, 64), "f4")), labels + 4)
+    assert step(x, labels).item() == first[0]
+
+
 def test_nested_arguments_and_results():
     runs = []
 
