@@ -1,8 +1,11 @@
 """conv: single layers, each forward, input gradient and weight gradient; pools and batch norm, forward and backward.
 
 Images are in each engine's own order: features last in nncore and JAX, both orders in PyTorch. Shares of the limit
-count the multiply-adds of the direct method, so Winograd's may exceed 1.
+count the multiply-adds of the direct method, so Winograd's may exceed 1; where channels do not mix, the limit is a
+plain pass over the images that are read and written, as those have little arithmetic.
 """
+from math import prod
+
 from .case import Case, Figure
 
 SQUARE3 = ((128, 32, 16, 16), (128, 16, 32, 32), (128, 8, 64, 64), (64, 16, 64, 128), (64, 8, 256, 256),
@@ -30,10 +33,18 @@ def layer(name, b, h, w, c, o, window, stride, padding, groups, parts=PARTS):
     pad, step = ((v, v) if isinstance(v, int) else v for v in (padding, stride))
     p, q = ((n + 2 * z - k) // s + 1 for n, z, k, s in zip((h, w), pad, window, step))
     flops = 2 * b * p * q * window[0] * window[1] * (c // groups) * o
-    shape = f"({b}, {h}x{w}, {c}->{o})"
+    shape, x, y = f"({b}, {h}x{w}, {c}->{o})", (b, h, w, c), (b, p, q, o)
     return [Case(f"{name} {shape} {PARTS[part]}", "conv",
-                 {"x": (b, h, w, c), "w": (*window, c // groups, o), "y": (b, p, q, o), "stride": step, "padding": pad,
-                  "groups": groups, "part": part}, limit={"kind": "fma", "flops": flops}) for part in parts]
+                 {"x": x, "w": (*window, c // groups, o), "y": y, "stride": step, "padding": pad, "groups": groups,
+                  "part": part},
+                 limit={"kind": "fma", "flops": flops} if groups == 1 else images(prod(x) + prod(y), part))
+            for part in parts]
+
+
+def images(floats, part):
+    """The limit of a depthwise layer: one array read and another written, or, for a few weights, all of it read."""
+    n, writes = (floats, 0) if part == "dw" else (floats // 2, 1)
+    return {"kind": "stream", "n": n, "reads": 1, "writes": writes}
 
 
 def cases(quick):
