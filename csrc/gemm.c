@@ -34,8 +34,8 @@
 #define UNALIGNED_ROWS 24
 /* ... nor for so many if they lie a multiple of 1 KB apart: they share cache sets */
 #define ALIASING_ROWS 64
-/* A product of fewer rows, columns and depth than this, with a b of so many elements (it stays in L1, as low
- * tiles read it more often) and so many multiplications, is one block. */
+/* A product of fewer columns and depth than this, with a b of so many elements (it stays in L1, as low tiles read it
+ * more often) and so many multiplications, is one block. */
 #define SMALL 256
 #define SMALL_B (1 << 13)
 #define SMALL_PRODUCT (1 << 19)
@@ -180,8 +180,7 @@ static int64_t pieces(int64_t columns, int64_t width)
 
 static int is_small(const gemm *g)
 {
-    return g->m < SMALL && g->n < SMALL && g->k < SMALL && g->n * g->k <= SMALL_B &&
-           g->m * g->n * g->k <= SMALL_PRODUCT;
+    return g->n < SMALL && g->k < SMALL && g->n * g->k <= SMALL_B && g->m * g->n * g->k <= SMALL_PRODUCT;
 }
 
 /* One task on this thread: about 5 us of work at most, of which the decisions of `run` would be a tenth. */
