@@ -22,6 +22,8 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from sys import getrefcount
+
 from nncore.c_nn cimport *
 
 cdef extern from "Python.h":

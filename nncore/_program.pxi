@@ -99,6 +99,7 @@ cdef class Program:
     cdef dict outside         # address -> Array: memory that is not the program's
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
+    cdef list holders         # of each input: its references before the step; then whether a tensor was kept outside
     cdef dict about           # number of a call -> what its error tells; see run_checked
     cdef entry *entries       # of the inputs that may be read where an argument lies
     cdef Py_ssize_t entry_count
@@ -112,6 +113,7 @@ cdef class Program:
     cdef Array arena
     cdef uint64_t structure, modes
     cdef bint grad_off, busy
+    cdef readonly int in_place   # inputs that may be read where an argument lies
     cdef readonly int team    # threads that its largest call is worth; 0: one, for all of them
     cdef readonly size_t naive_bytes, live_bytes, arena_bytes
     cdef readonly object rebuild
@@ -246,6 +248,7 @@ cdef class Program:
         self.inputs, self.statics, self.guards = inputs, statics, guards
         self.structure, self.modes, self.grad_off = structure, modes, nn_grad_off
         nn_wished()   # forget what ran before
+        self.holders = references(inputs)
         recorder = self
         nn_recording = 1
         nn_memory_thrift(True)
@@ -267,6 +270,9 @@ cdef class Program:
         cdef int b
         self.rebuild = rebuild
         self.team = nn_wished()
+        # Of an input that nobody kept, the tensor is gone, and `outside` has come.
+        self.holders = [a is not None and after > before - 1 + (<size_t>(<Array>a).v.p in self.outside)
+                        for a, before, after in zip(self.inputs, self.holders, references(self.inputs))]
         self.touched = list(self.written.values())
         # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep
         # them.
@@ -466,7 +472,8 @@ cdef class Program:
         return 0
 
     cdef int find_entries(self) except -1:
-        """Which calls read the larger inputs, if no call writes to them and no result lies in them."""
+        """Which calls read the larger inputs, if no call writes to them, no result lies in them, and the step has not
+        kept a tensor of theirs outside."""
         cdef Py_ssize_t i, j, count = 0
         cdef int k
         cdef Array a
@@ -474,12 +481,13 @@ cdef class Program:
         cdef list inputs = []
         for j, a in enumerate(self.inputs):
             if (a is not None and a.bytes >= READ_IN_PLACE and <size_t>a.v.p not in self.written
-                    and not any([root(r) is a for r in self.results])):
+                    and not self.holders[j] and not any([root(r) is a for r in self.results])):
                 inputs.append((j, a))
         for i in range(self.n if inputs else 0):
             count += self.calls[i].nv
         if count == 0:
             return 0
+        self.in_place = len(inputs)
         self.entries = <entry *>PyMem_Malloc(len(inputs) * count * sizeof(entry))
         if self.entries == NULL:
             raise MemoryError("compile: no memory to plan")
@@ -686,6 +694,11 @@ cdef class Program:
                 for b in range(1, self.count)
                 if self.buffers[b].first >= -1 and not self.buffers[b].pinned and not self.buffers[b].heir_of
                 and not (self.buffers[b].constant and not self.buffers[b].writers)]
+
+
+cdef list references(list arrays):
+    """How many references each of them has; 0 for None."""
+    return [0 if a is None else getrefcount(a) for a in arrays]
 
 
 cdef str call_name(Py_ssize_t i, const nn_call *c):

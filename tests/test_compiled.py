@@ -323,7 +323,22 @@ def test_large_tensors_are_read_where_they_lie():
                      (both[64:], both[64:])][i % 5]
         expected = ops.sum(nncore.tensor(arguments[0]) @ nncore.tensor(arguments[1]), axis=0)
         assert bits(step(*arguments)) == bits(expected)
-    assert len(step.programs) == 1
+    assert len(step.programs) == 1 and step.programs[0].core.in_place == 2
+
+
+@pytest.mark.parametrize("keep", [lambda x: x, lambda x: x[1:], lambda x: x.reshape(-1)[64:]],
+                         ids=["argument", "part", "view"])
+def test_an_argument_kept_outside_has_the_values_of_the_last_call(keep):
+    kept = []
+
+    @nncore.compile
+    def step(x, y):
+        kept[:] = [keep(x)]
+        return (x + y).sum()
+    for i in range(5):
+        step(nncore.tensor(np.full((64, 64), i, "f4")), nncore.tensor(np.ones((64, 64), "f4")))
+        assert kept[0].numpy().max() == i
+    assert step.programs[0].core.in_place == 1
 
 
 def test_an_argument_may_be_returned():

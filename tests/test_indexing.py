@@ -78,6 +78,7 @@ def test_forms_of_keys():
     assert (x[nncore.tensor([1, 0])].numpy() == a[[1, 0]]).all() and x[nncore.tensor(1)].shape == (3, 4)
     assert (x[x > 11].numpy() == a[a > 11]).all() and x[nncore.tensor(True)].shape == (1, 2, 3, 4)
     assert x[nncore.tensor(np.array(1, "u1"))].shape == (3, 4)
+    assert nncore.zeros(3, 8, 0)[nncore.tensor(np.ones((3, 8), bool))].shape == (24, 0)
 
 
 @pytest.mark.parametrize("key, error", [

@@ -192,6 +192,20 @@ def test_going_on_from_a_saved_state(name):
         restored.load_state_dict(dict(last_epoch=3))
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_saved_state_sets_the_rates_that_are_due(name):
+    """Also where the scheduler is made after the optimizer has its state back, as is usual."""
+    optimizer = make(momentum=0.9)
+    scheduler = ALL[name](optimizer)
+    run(scheduler, 8)
+    other = make(momentum=0.9)
+    other.load_state_dict(optimizer.state_dict())
+    restored = ALL[name](other)
+    restored.load_state_dict(scheduler.state_dict())
+    assert restored.get_last_lr() == scheduler.get_last_lr() == [g["lr"] for g in other.param_groups]
+    assert np.array_equal(run(restored, STEPS - 8), run(scheduler, STEPS - 8))
+
+
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("SequentialLR", "OneCycleLR", "LambdaLR")])
 def test_going_on_from_the_number_of_the_last_epoch(name):
     optimizer = make()

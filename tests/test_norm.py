@@ -345,6 +345,20 @@ def test_folding(layer, bias, activation):
         assert bits(*model.parameters(), *model.buffers()) == before and not folded.training
 
 
+@pytest.mark.parametrize("layer", [
+    nn.ConvTranspose2d(8, 8, 3, stride=2), nn.ConvTranspose2d(6, 4, 2, stride=2, bias=False),
+    nn.ConvTranspose2d(8, 12, 3, groups=4), nn.ConvTranspose1d(5, 5, 3)], ids=repr)
+def test_folding_into_a_transposed_convolution(layer):
+    """Whose weight has its outputs before the inputs, and those of a group only."""
+    norm = (nn.BatchNorm1d if isinstance(layer, nn.ConvTranspose1d) else nn.BatchNorm2d)(layer.out_channels)
+    norm.weight.numpy()[:] = 1 + np.arange(layer.out_channels) / 4
+    size = (4, 7, layer.in_channels) if isinstance(layer, nn.ConvTranspose1d) else (4, 5, 7, layer.in_channels)
+    model = seen(nn.Sequential(layer, norm), size)
+    folded, x = nn.fold_batch_norm(model), nncore.tensor(normal(*size))
+    assert len(folded) == 1
+    np.testing.assert_allclose(folded(x).numpy(), model(x).numpy(), rtol=0, atol=2e-5)
+
+
 def test_folding_within_modules():
     class Net(nn.Module):
         def __init__(self):

@@ -1,6 +1,8 @@
 """Convolution layers: Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d. Images are [b,h,w,c], sequences [b,t,c]."""
 import math
 
+import numpy as np
+
 from .. import init, ops
 from ..ops.conv import pair, sides
 from ..ops.elementwise import activation_code
@@ -19,14 +21,16 @@ class _Convolution(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, activation):
         name = type(self).__name__
+        if not all(isinstance(n, (int, np.integer)) for n in (in_channels, out_channels)):
+            raise TypeError(f"{name}: numbers of channels expected, got ({in_channels!r}, {out_channels!r})")
         if in_channels < 0 or out_channels < 0:
             raise ValueError(f"{name}: negative number of channels in ({in_channels}, {out_channels})")
-        if (not isinstance(groups, int) or isinstance(groups, bool) or groups < 1
+        if (not isinstance(groups, (int, np.integer)) or isinstance(groups, bool) or groups < 1
                 or in_channels % groups or out_channels % groups):
             raise ValueError(f"{name}: {in_channels} and {out_channels} channels do not divide into {groups!r} groups")
         if activation is not None:
             activation_code(activation)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.in_channels, self.out_channels, self.groups = int(in_channels), int(out_channels), int(groups)
         self.kernel_size = self._setting("kernel_size", kernel_size, 1)
         self.stride, self.dilation = self._setting("stride", stride, 1), self._setting("dilation", dilation, 1)
         self.padding, self.activation = padding, activation

@@ -8,6 +8,7 @@ from .. import ops
 from ..ops.elementwise import activation_code
 from ..tensor import Parameter, ones, tensor, zeros
 from .containers import FUSING, MEASURED, Sequential
+from .conv import ConvTranspose2d
 from .module import Module
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d", "GroupNorm", "LayerNorm", "RMSNorm",
@@ -220,8 +221,20 @@ def _can_fold(layer, bn):
     weight = getattr(layer, "weight", None)
     return (isinstance(bn, _BatchNorm) and bn.running_mean is not None and isinstance(weight, Parameter)
             and hasattr(layer, "bias") and not isinstance(layer, (_RunningNorm, GroupNorm, LayerNorm, RMSNorm))
-            and len(weight.shape) > 1 and weight.shape[-1] == bn.num_features
+            and len(weight.shape) > 1 and _outputs(layer) == bn.num_features
             and getattr(layer, "activation", None) is None and (bn.activation is None or hasattr(layer, "activation")))
+
+
+def _outputs(layer):
+    return layer.out_channels if isinstance(layer, ConvTranspose2d) else layer.weight.shape[-1]
+
+
+def _scaled_weight(layer, scale):
+    """The layer's weight with the part of each output multiplied by its number."""
+    if isinstance(layer, ConvTranspose2d):   # [window..., out/groups, in]: of each input those of its group
+        of_groups = scale.reshape(layer.groups, -1)
+        scale = np.repeat(of_groups, layer.in_channels // layer.groups, axis=0).T
+    return (layer.weight.numpy() * scale).astype("f4")
 
 
 def _folded(layer, bn):
@@ -234,7 +247,7 @@ def _folded(layer, bn):
     bias = 0.0 if layer.bias is None else layer.bias.numpy().astype("f8")
     bias = (bias - bn.running_mean.numpy()) * scale + (bn.bias.numpy() if bn.affine else 0)
     folded = copy.deepcopy(layer).eval()
-    folded.weight = Parameter(tensor((layer.weight.numpy() * scale).astype("f4")))
+    folded.weight = Parameter(tensor(_scaled_weight(layer, scale)))
     folded.bias = Parameter(tensor(bias.astype("f4")))
     if bn.activation is not None:
         folded.activation = bn.activation

@@ -3,6 +3,8 @@
 One function does the work for images and sequences: a sequence is an image of height 1. The transposed convolution is
 the gradient of a convolution's input, so each is the other's gradient.
 """
+import numpy as np
+
 from .. import _core
 from .._core import as_float, record, unary, unary_grad, wants_grad
 from .elementwise import activation_code
@@ -56,7 +58,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 
 def pair(name, what, value, dims, least):
     """(for h, for w): from a number for both, or one for each; for sequences h is 1 or, for least = 0, 0."""
-    values = (value,) * dims if isinstance(value, int) else tuple(value) if isinstance(value, (tuple, list)) else ()
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
+    values = tuple([int(v) if isinstance(v, np.integer) else v for v in values])
     if len(values) != dims or not all(
             isinstance(v, int) and not isinstance(v, bool) and least <= v < 1 << 16 for v in values):
         raise ValueError(f"{name}: {what} must be {'an integer' if dims == 1 else 'an integer or two'} from {least} to "
@@ -89,7 +92,7 @@ def check(name, dims, x, w, bias, groups, transposed=False):
         raise ValueError(f"{name}: x {x.shape} is not {axes}: {dims + 2} axes expected")
     if w.ndim != dims + 2 or 0 in w.shape[:dims]:
         raise ValueError(f"{name}: weight {w.shape} is not {'[s,' if dims == 1 else '[r,s,'}c/groups,o]")
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
+    if not isinstance(groups, (int, np.integer)) or isinstance(groups, bool) or groups < 1:
         raise ValueError(f"{name}: groups = {groups!r} is no positive integer")
     if w.shape[-1] % groups:
         raise ValueError(f"{name}: {w.shape[-1]} channels of weight {w.shape} do not divide into {groups} groups")

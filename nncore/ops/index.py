@@ -1,4 +1,6 @@
 """x[key]: what stands between the brackets, as slices and takes, which know their gradients."""
+import math
+
 import numpy as np
 
 from .. import _core
@@ -99,7 +101,7 @@ def _pick(x, k, dim):
         if k.array.shape != shape[dim:dim + n]:
             raise IndexError(f"a mask of shape {k.array.shape} does not fit axes {dim}.. of shape {shape}")
         if n != 1:
-            x = reshape(x, shape[:dim] + (-1,) + shape[dim + n:])
+            x = reshape(x, shape[:dim] + (math.prod(shape[dim:dim + n]),) + shape[dim + n:])
         k = _core.make_tensor(to_array(k.array.numpy().reshape(-1).nonzero()[0]))
     return take(x, k, dim), k.array.shape
 

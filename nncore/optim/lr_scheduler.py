@@ -63,8 +63,12 @@ class LRScheduler:
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict):
-        """Go on from what state_dict returned. Learning rates are the optimizer's state and not touched. ValueError for
-        the state of something else."""
+        """Go on from what state_dict returned, with the learning rates that are due there: before or after the
+        optimizer's load_state_dict. ValueError for the state of something else."""
+        self._restore(state_dict)
+        self.move_to(self.last_epoch)
+
+    def _restore(self, state_dict):
         expected = self.state_dict()
         if set(state_dict) != set(expected):
             wrong = sorted(set(state_dict) ^ set(expected))
@@ -259,14 +263,14 @@ class SequentialLR(LRScheduler):
     def state_dict(self):
         return {**super().state_dict(), "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
 
-    def load_state_dict(self, state_dict):
+    def _restore(self, state_dict):
         state, saved = dict(state_dict), state_dict.get("_schedulers", ())
         if len(saved) != len(self._schedulers):
             raise ValueError(f"SequentialLR.load_state_dict: {len(saved)} schedulers do not fit "
                              f"{len(self._schedulers)}")
-        super().load_state_dict({**state, "_schedulers": self._schedulers})
+        super()._restore({**state, "_schedulers": self._schedulers})
         for scheduler, part in zip(self._schedulers, saved):
-            scheduler.load_state_dict(part)
+            scheduler._restore(part)
 
 
 class ReduceLROnPlateau:
@@ -316,7 +320,7 @@ class ReduceLROnPlateau:
 
     get_last_lr = LRScheduler.get_last_lr
     state_dict = LRScheduler.state_dict
-    load_state_dict = LRScheduler.load_state_dict
+    load_state_dict = LRScheduler._restore   # no formula: the learning rates are the optimizer's state alone
     __repr__ = LRScheduler.__repr__
 
 
