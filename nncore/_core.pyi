@@ -222,6 +222,7 @@ def permutation(n: int, state: Array) -> Array: ...
 
 # ---- programs
 
+COUNT: object
 MISSING: object
 
 @final

@@ -22,8 +22,6 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from sys import getrefcount
-
 from nncore.c_nn cimport *
 
 cdef extern from "Python.h":
@@ -32,6 +30,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyTuple_GET_SIZE(object t) noexcept
     PyObject *PyCell_GET(object cell) noexcept
     PyObject *PyDict_GetItem(object d, object key) noexcept
+    Py_ssize_t Py_REFCNT(object x) noexcept
     Py_ssize_t PyNumber_AsSsize_t(object x, PyObject *error) except? -1   # NULL: what is too large is limited
 
 include "_array.pxi"

@@ -20,6 +20,7 @@ cdef Program recorder = None  # where to; one thread at a time
 cdef uint64_t structure = 0   # changes whenever a module, a parameter or a group of an optimizer does
 cdef uint64_t modes = 0       # a hash of which modules are in which mode: the same again when they are switched back
 
+COUNT = object()              # in a guard, in place of a key: the number of items
 MISSING = object()            # what Program.attempt returns when the program does not fit
 
 cdef struct buffer:
@@ -696,9 +697,9 @@ cdef class Program:
                 and not (self.buffers[b].constant and not self.buffers[b].writers)]
 
 
+# How many references each of them has; 0 for None.
 cdef list references(list arrays):
-    """How many references each of them has; 0 for None."""
-    return [0 if a is None else getrefcount(a) for a in arrays]
+    return [0 if a is None else Py_REFCNT(a) for a in arrays]
 
 
 cdef str call_name(Py_ssize_t i, const nn_call *c):
@@ -712,7 +713,13 @@ cdef bint holds(tuple guard) except -1:
     value, twin = <object>PyTuple_GET_ITEM(guard, 2), <object>PyTuple_GET_ITEM(guard, 3)
     if where is None:
         found = value
-    elif name is None or type(where) is dict:
+    elif name is COUNT:
+        found = len(where)
+    elif type(where) is list:
+        if <Py_ssize_t>name >= len(<list>where):
+            return False
+        found = (<list>where)[<Py_ssize_t>name]
+    elif name is None or isinstance(where, dict):
         p = PyCell_GET(where) if name is None else PyDict_GetItem(where, name)
         if p == NULL:
             return False

@@ -5,8 +5,11 @@ nncore's, NumPy's or Python's own: globals, variables of enclosing functions, de
 these are (`options.rate`, `self.layers.depth`, `config.RATE`). Of lists, dicts and sets of plain values, and of small
 NumPy arrays, the contents too.
 
-Not seen: what has no such name, as items of a list of objects, attributes of a loop's variable, getattr(), files, the
-clock. A list that the step only appends to is not read.
+An object that is handed on by itself (`loss_of(options, x)`, `options = self.options`, an item of a list) may be read
+anywhere: of it, those attributes are looked at whose names the walk meets on something that it does not know.
+
+Not seen: getattr(), vars(), globals(), deques, methods replaced in a class, containers of more than MOST_ITEMS, files,
+the clock. A list that the step only appends to is not read.
 """
 import copy
 import dis
@@ -27,6 +30,7 @@ MOST_BYTES = 1 << 14   # in a NumPy array: about 1 us
 
 _LIBRARIES = {"nncore", "numpy", *sys.stdlib_module_names}
 _UNKNOWN = object()
+_COUNT = _core.COUNT   # in place of a key: how many items
 # What a Module mostly has as attributes, so that these need not be looked into for other modules.
 _NO_MODULES = {type(None), bool, int, float, str, tuple, list, dict}
 # Attributes of containers and arrays that tell nothing of what these hold.
@@ -41,12 +45,15 @@ def guards(function, args=(), kwargs=None):
     """
     walk = _Walk()
     walk.into(function, args, kwargs or {})
+    walk.into_what_is_handed_on()
     return list(walk.found.values())
 
 
 class _Walk:
     def __init__(self):
         self.found, self.seen = {}, set()
+        self.handed_on = {}   # id -> (object, label)
+        self.loose = set()    # attributes that are read of something unknown
 
     def into(self, value, args=(), kwargs=None):
         """Follow what a call of `value` would run."""
@@ -96,24 +103,33 @@ class _Walk:
             except ValueError:   # not assigned yet
                 pass
         self.code(code, f.__globals__, known)
+        if "super" in code.co_names and args:
+            for base in type(args[0]).__mro__[1:]:
+                for name in code.co_names:
+                    if isinstance(base.__dict__.get(name), types.FunctionType):
+                        self.function(base.__dict__[name], args if name == code.co_name else args[:1])
 
     def code(self, code, names, known):
-        chains, stored, inner = _reads(code)
+        chains, stored, inner, loose = _reads(code)
+        self.loose |= loose
         known = {name: value for name, value in known.items() if name not in stored}
-        for local, name, attributes in chains:
+        for local, name, attributes, written in chains:
             value = known.get(name, _UNKNOWN) if local else names.get(name, _UNKNOWN)
             if value is _UNKNOWN:
+                self.loose.update(attributes)
                 continue
             if not local and not isinstance(value, types.ModuleType):
                 self.variable(names, name, value, name)
-            for attribute in attributes:
+            for i, attribute in enumerate(attributes, 1):
                 self.contents(value, attribute, name)
                 name = f"{name}.{attribute}"
                 value = self.attribute(value, attribute, name)
                 if value is _UNKNOWN:
+                    self.loose.update(attributes[i:])
                     break
             else:
-                self.contents(value, None, name)
+                if not written:
+                    self.hand_on(value, name)
         for c in inner:
             self.code(c, names, {n: v for n, v in known.items() if n not in c.co_varnames})
 
@@ -124,12 +140,51 @@ class _Walk:
             self.into(value)
         return value
 
+    def hand_on(self, value, label):
+        """A value that may be read anywhere."""
+        kind = type(value)
+        if _is_container(kind):
+            self.contents(value, None, label)
+        elif _has_attributes(kind) and len(self.handed_on) < MOST_ITEMS:
+            self.handed_on.setdefault(id(value), (value, label))
+
+    def into_what_is_handed_on(self):
+        done = set()
+        while True:   # more objects and more names may come to light
+            todo = [(key, name) for key in self.handed_on for name in self.loose if (key, name) not in done]
+            if not todo:
+                return
+            done.update(todo)
+            for key, name in todo:
+                base, label = self.handed_on[key]
+                value = self.attribute(base, name, f"{label}.{name}")
+                if value is not _UNKNOWN:
+                    self.hand_on(value, f"{label}.{name}")
+
     def contents(self, value, attribute, label):
         """Guard what a container or array holds, unless an attribute is asked that does not depend on it."""
-        if isinstance(value, (list, dict, set, np.ndarray)) and attribute not in _NO_CONTENTS:
-            twin = _twin(value, label)
-            if twin is not None:
-                self.found[id(value), _UNKNOWN] = (None, None, value, twin, label)
+        if attribute in _NO_CONTENTS or not _is_container(type(value)):
+            return
+        twin = None if isinstance(value, tuple) else _twin(value, label)
+        if twin is not None:
+            self.found[id(value), _UNKNOWN] = (None, None, value, twin, label)
+        elif isinstance(value, (list, dict, tuple)) and len(value) <= MOST_ITEMS:
+            self.items(value, label)
+
+    def items(self, value, label):
+        """Guard which objects a container holds, and how many."""
+        if id(value) in self.seen:
+            return
+        self.seen.add(id(value))
+        fixed = isinstance(value, tuple)
+        if not fixed:
+            self.found[id(value), _COUNT] = (value, _COUNT, len(value), None, f"len({label})")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            name = f"{label}[{key!r}]"
+            if not fixed and key is not None:   # that would be a cell
+                self.variable(value, key, item, name)
+            if not isinstance(item, np.ndarray) or item.nbytes <= MOST_BYTES:
+                self.hand_on(item, name)
 
     def attribute(self, base, name, label):
         """The value of base.name, guarded; _UNKNOWN where it is computed, or nncore's or NumPy's own affair."""
@@ -171,6 +226,18 @@ def _is_module(kind):
 
 
 @functools.lru_cache(1024)
+def _is_container(kind):
+    return issubclass(kind, (list, dict, tuple, set, np.ndarray))
+
+
+@functools.lru_cache(1024)
+def _has_attributes(kind):
+    """Whether objects of this type are a user's, with attributes that are looked at where they are handed on."""
+    return not (issubclass(kind, (*PLAIN, type, types.ModuleType, types.FunctionType, types.MethodType))
+                or _owner(kind) in ("nncore", "numpy"))
+
+
+@functools.lru_cache(1024)
 def _package(module):
     return (module or "").partition(".")[0]
 
@@ -185,12 +252,13 @@ def _library(f):
 
 @functools.lru_cache(1024)
 def _reads(code):
-    """([(whether local, name, attributes)], names assigned, the functions written in it) of what code looks up."""
-    chains, stored, open_ = {}, set(), None
+    """What code looks up: ([(whether local, name, attributes, whether what they lead to is only written to)], names
+    assigned, the functions written in it, attributes of what has no name)."""
+    chains, stored, loose, open_, before = {}, set(), set(), None, None
 
-    def close():
+    def close(written=False):
         if open_:
-            chains[open_[0], open_[1], tuple(open_[2])] = None
+            chains[open_[0], open_[1], tuple(open_[2]), written] = None
     for i in dis.get_instructions(code):
         op, last = i.opname, i.argval[-1] if isinstance(i.argval, tuple) and i.argval else i.argval
         if op.startswith("STORE_FAST") or op == "STORE_DEREF":
@@ -200,16 +268,19 @@ def _reads(code):
         if op in ("LOAD_ATTR", "LOAD_METHOD"):
             if open_:
                 open_[2].append(last)
+            elif before != "COPY":   # of self.calls += 1
+                loose.add(last)
         elif op == "LOAD_GLOBAL" or op.startswith("LOAD_FAST") or op in ("LOAD_DEREF", "STORE_FAST_LOAD_FAST"):
             close()
             open_ = (op != "LOAD_GLOBAL", last, [])
             if isinstance(i.argval, tuple) and op.startswith("LOAD_FAST"):
-                chains[True, i.argval[0], ()] = None
+                chains[True, i.argval[0], (), False] = None
         elif op not in ("CACHE", "PUSH_NULL", "NOP", "EXTENDED_ARG"):
-            close()
+            close(op in ("COPY", "STORE_ATTR", "DELETE_ATTR"))
             open_ = None
+        before = op
     close()
-    return list(chains), stored, [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return list(chains), stored, [c for c in code.co_consts if isinstance(c, types.CodeType)], loose
 
 
 def _twin(value, label):

@@ -193,11 +193,87 @@ def test_large_arrays_are_refused_unless_they_cannot_change():
         assert step(2.0)[0].item() == 2
 
 
+def scaled_by(x, config):
+    return x * config.rate
+
+
+class Alias(nn.Module):
+    def __init__(self, config):
+        self.config = config
+
+    def forward(self, x):
+        config = self.config
+        return self.scale(x, config)
+
+    def scale(self, x, config):
+        return x * config.rate
+
+
+class Derived(Alias):
+    def forward(self, x):
+        return super().forward(x) + 0
+
+
+def of_an_alias(config):
+    def step(x):
+        alias = config
+        return x * alias.inner.rate
+    return step
+
+
+def of_a_loop(configs):
+    def step(x):
+        y = 0
+        for config in configs:
+            y = y + x * config.rate
+        return y
+    return step
+
+
+@pytest.mark.parametrize("name, step", [
+    ("rate", lambda config: lambda x: scaled_by(x, config)), ("rate", Alias), ("rate", Derived),
+    ("inner", of_an_alias), ("rate", lambda config: of_a_loop([config])),
+    ("rate", lambda config: of_a_loop((config,))), ("rate", lambda config: lambda x: scaled_by(x, {"a": config}["a"])),
+    ("rate", lambda config: functools.partial(scaled_by, config=config))],
+    ids=["argument", "module", "super", "alias", "list", "tuple", "dict", "partial"])
+def test_an_object_that_is_handed_on(name, step):
+    """Those of its attributes count that something reads, wherever; others may change."""
+    config = types.SimpleNamespace(rate=1.0, inner=types.SimpleNamespace(rate=1.0), other=0)
+    step = nncore.compile(step(config))
+    for i, rate in enumerate((1.0, 1.0, 1.0, 3.0, 3.0, 3.0, 1.0)):
+        config.other = i
+        setattr(config, name, rate if name == "rate" else types.SimpleNamespace(rate=rate))
+        assert step(nncore.ones(2)).tolist() == [rate, rate]
+    assert name == "inner" or len(step.programs) == 2
+
+
+@pytest.mark.parametrize("make, read, write", [
+    (lambda: [nncore.zeros(2)], lambda box: box[0], lambda box, value: box.__setitem__(0, value)),
+    (lambda: {"h": nncore.zeros(2)}, lambda box: box["h"], lambda box, value: box.__setitem__("h", value)),
+    (lambda: [nncore.zeros(2)], lambda box: box[-1], lambda box, value: box.append(value))],
+    ids=["list", "dict", "longer list"])
+def test_tensors_in_a_container_that_are_replaced(make, read, write):
+    box = make()
+    step = nncore.compile(lambda x: x + read(box))
+    for i in range(12):
+        if i % 4 == 0:
+            write(box, nncore.full((2,), i))
+        assert step(nncore.ones(2)).tolist() == [i // 4 * 4 + 1] * 2
+
+
+def test_settings_of_an_optimizer_that_a_step_reads():
+    optimizer = nncore.optim.SGD([nn.Parameter(np.ones(2, "f4"))], lr=1.0, weight_decay=1.0)
+    group = optimizer.param_groups[0]
+    step = nncore.compile(lambda x: x * optimizer.param_groups[0]["lr"] + group["weight_decay"])
+    for lr, decay in ((1, 1), (1, 1), (1, 1), (2, 1), (2, 1), (2, 3), (2, 3)):
+        group["lr"], group["weight_decay"] = lr, decay
+        assert step(nncore.ones(2)).tolist() == [lr + decay] * 2
+
+
 def test_the_limits():
-    """As the README says: long lists, lists of objects, and what has no name of its own."""
-    long, objects = [1.0] * (MOST_ITEMS + 1), [Config()]
+    """As the README says: long lists, and what has no name of its own."""
+    long, objects = [1.0] * (MOST_ITEMS + 1), [types.SimpleNamespace(own=1.0)]
     for step, change in ((lambda x: x * long[0], lambda: long.__setitem__(0, 2.0)),
-                         (lambda x: x * objects[0].own, lambda: setattr(objects[0], "own", 2.0)),
                          (lambda x: x * getattr(objects[0], "own"), lambda: setattr(objects[0], "own", 4.0))):
         step = nncore.compile(step)
         before = [step(1.0).item() for _ in range(3)]

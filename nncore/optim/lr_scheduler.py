@@ -69,6 +69,8 @@ class LRScheduler:
         self.move_to(self.last_epoch)
 
     def _restore(self, state_dict):
+        """Go on from what state_dict returned. Learning rates are the optimizer's state and not touched. ValueError for
+        the state of something else."""
         expected = self.state_dict()
         if set(state_dict) != set(expected):
             wrong = sorted(set(state_dict) ^ set(expected))
@@ -320,7 +322,7 @@ class ReduceLROnPlateau:
 
     get_last_lr = LRScheduler.get_last_lr
     state_dict = LRScheduler.state_dict
-    load_state_dict = LRScheduler._restore   # no formula: the learning rates are the optimizer's state alone
+    load_state_dict = LRScheduler._restore   # there is no formula for the learning rates
     __repr__ = LRScheduler.__repr__
 
 
