@@ -93,6 +93,7 @@ def test_train_without_validation_and_hidden_layers():
     (["--epochs", "0"], "--epochs"),
     (["--epochs", "two"], "--epochs"),
     (["--batch-size", "-1"], "--batch-size"),
+    (["--lr", "inf"], "--lr"),
     (["--lr", "nan"], "--lr"),
     (["--hidden", "3,x"], "--hidden"),
     (["--hidden", "0"], "--hidden"),

@@ -34,7 +34,7 @@ def add_arguments(parser):
     def number(kind, low, high=float("inf"), open_high=False):
         def parse(text):
             value = kind(text)
-            if not (low <= value < high if open_high else low <= value <= high):
+            if not (low <= value < high if open_high else low <= value <= high) or value == float("inf"):
                 raise ValueError(text)
             return value
         parse.__name__ = f"{kind.__name__} from {low}" + (f" to {high}" if high != float("inf") else "")
