@@ -120,13 +120,17 @@ class Compiled(_core.CompiledBase):
             return result
 
     def _warn_of_what_changes(self, program):
-        """A step that reads a counter is recorded anew each time: right, but slow."""
-        labels = [p.core.guard_that_differs(program.core) for p in self.trials[:1]
-                  if p.shape == program.shape and p.kinds == program.kinds]
-        self.restless = self.restless + 1 if any(labels) else 0
+        """A step that reads a counter is recorded anew each time: right, but slow. So is one that begins with gradients
+        which an earlier one has left and no optimizer holds."""
+        reasons = [p.core.guard_that_differs(program.core) or "" for p in self.trials[:1]
+                   if p.shape == program.shape and p.kinds == program.kinds and not p.starts_as(program)]
+        self.restless = self.restless + 1 if reasons else 0
         if self.restless == RESTLESS:
-            warnings.warn(f"compile: {_name(self.function)} is recorded at each call, as {labels[0]} is another each "
-                          "time; make it an argument", RuntimeWarning, stacklevel=4)
+            why = (f"{reasons[0]} is another each time; make it an argument" if reasons[0] else
+                   "it begins with other gradients, modules or modes each time; give it an optimizer, or set gradients "
+                   "to None at its end")
+            warnings.warn(f"compile: {_name(self.function)} is recorded at each call, as {why}", RuntimeWarning,
+                          stacklevel=4)
 
     def _run(self, flat, shape, inputs, kinds):
         core = _core.Program()

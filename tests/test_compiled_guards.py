@@ -281,6 +281,20 @@ def test_the_limits():
         assert step(1.0).item() == before[0]
 
 
+def test_a_step_that_begins_with_gradients_of_the_one_before_is_recorded_each_time_with_a_warning():
+    model = nn.Linear(3, 2)
+
+    @nncore.compile
+    def step(x):
+        model.weight.grad = model.bias.grad = None
+        model(x).sum().backward()
+        return x.sum()
+    with pytest.warns(RuntimeWarning, match="other gradients.*give it an optimizer"):
+        for i in range(12):
+            step(np.full((2, 3), i, "f4"))
+            assert (model.weight.grad.numpy() == 2 * i).all()
+
+
 def test_a_step_that_counts_is_recorded_each_time_with_a_warning():
     class Counting:
         steps = 0

@@ -265,6 +265,7 @@ def resident():
 
 @pytest.mark.no_sanitizer
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="resident memory is read from /proc")
+@pytest.mark.filterwarnings("ignore:.*recorded at each call")
 def test_2000_replays_and_recordings_leave_no_memory():
     run, batch = Run(True), data()
     run.losses([batch] * 50)
