@@ -183,7 +183,7 @@ static int is_small(const gemm *g)
     return g->n < SMALL && g->k < SMALL && g->n * g->k <= SMALL_B && g->m * g->n * g->k <= SMALL_PRODUCT;
 }
 
-/* One task on this thread: about 5 us of work at most, of which the decisions of `run` would be a tenth. */
+/* One task on this thread: about 10 us of work at most, of which the decisions of `run` would be a tenth. */
 static int run_small(const gemm *g)
 {
     size_t bytes = g->tb ? (size_t)((g->n + nn_k->vl) * g->k) * sizeof(float) : 0;

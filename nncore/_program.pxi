@@ -100,7 +100,8 @@ cdef class Program:
     cdef dict outside         # address -> Array: memory that is not the program's
     cdef dict written         # those of them that it writes
     cdef list constants, inputs, results
-    cdef list holders         # of each input: its references before the step; then whether a tensor was kept outside
+    cdef list references      # of each input, before the step
+    cdef list kept            # of each input: whether the step has kept a tensor of it outside
     cdef dict about           # number of a call -> what its error tells; see run_checked
     cdef entry *entries       # of the inputs that may be read where an argument lies
     cdef Py_ssize_t entry_count
@@ -249,7 +250,7 @@ cdef class Program:
         self.inputs, self.statics, self.guards = inputs, statics, guards
         self.structure, self.modes, self.grad_off = structure, modes, nn_grad_off
         nn_wished()   # forget what ran before
-        self.holders = references(inputs)
+        self.references = references(inputs)
         recorder = self
         nn_recording = 1
         nn_memory_thrift(True)
@@ -272,8 +273,8 @@ cdef class Program:
         self.rebuild = rebuild
         self.team = nn_wished()
         # Of an input that nobody kept, the tensor is gone, and `outside` has come.
-        self.holders = [a is not None and after > before - 1 + (<size_t>(<Array>a).v.p in self.outside)
-                        for a, before, after in zip(self.inputs, self.holders, references(self.inputs))]
+        self.kept = [a is not None and after > before - 1 + (<size_t>(<Array>a).v.p in self.outside)
+                     for a, before, after in zip(self.inputs, self.references, references(self.inputs))]
         self.touched = list(self.written.values())
         # Leaves made by the step, or of its arguments, are others in each call: they die here, if the step did not keep
         # them.
@@ -482,7 +483,7 @@ cdef class Program:
         cdef list inputs = []
         for j, a in enumerate(self.inputs):
             if (a is not None and a.bytes >= READ_IN_PLACE and <size_t>a.v.p not in self.written
-                    and not self.holders[j] and not any([root(r) is a for r in self.results])):
+                    and not self.kept[j] and not any([root(r) is a for r in self.results])):
                 inputs.append((j, a))
         for i in range(self.n if inputs else 0):
             count += self.calls[i].nv
@@ -715,7 +716,7 @@ cdef bint holds(tuple guard) except -1:
         found = value
     elif name is COUNT:
         found = len(where)
-    elif type(where) is list:
+    elif isinstance(where, list):
         if <Py_ssize_t>name >= len(<list>where):
             return False
         found = (<list>where)[<Py_ssize_t>name]

@@ -8,8 +8,8 @@ NumPy arrays, the contents too.
 An object that is handed on by itself (`loss_of(options, x)`, `options = self.options`, an item of a list) may be read
 anywhere: of it, those attributes are looked at whose names the walk meets on something that it does not know.
 
-Not seen: getattr(), vars(), globals(), deques, methods replaced in a class, containers of more than MOST_ITEMS, files,
-the clock. A list that the step only appends to is not read.
+Not seen: getattr(), vars(), globals(), deques, methods replaced in a class, containers of more than MOST_ITEMS, the
+contents of large arrays in a container, files, the clock. A list that the step only appends to is not read.
 """
 import copy
 import dis
@@ -266,19 +266,25 @@ def _reads(code):
             if op == "STORE_FAST_STORE_FAST":
                 stored.add(last)
         if op in ("LOAD_ATTR", "LOAD_METHOD"):
-            if open_:
+            if open_ and before == "COPY":   # self.calls += 1
+                close(True)
+                open_ = None
+            elif open_:
                 open_[2].append(last)
-            elif before != "COPY":   # of self.calls += 1
+            else:
                 loose.add(last)
         elif op == "LOAD_GLOBAL" or op.startswith("LOAD_FAST") or op in ("LOAD_DEREF", "STORE_FAST_LOAD_FAST"):
             close()
             open_ = (op != "LOAD_GLOBAL", last, [])
             if isinstance(i.argval, tuple) and op.startswith("LOAD_FAST"):
                 chains[True, i.argval[0], (), False] = None
+        elif op == "COPY" and before != "COPY":
+            pass   # what follows tells
         elif op not in ("CACHE", "PUSH_NULL", "NOP", "EXTENDED_ARG"):
-            close(op in ("COPY", "STORE_ATTR", "DELETE_ATTR"))
+            close(op in ("STORE_ATTR", "DELETE_ATTR"))
             open_ = None
-        before = op
+        if op not in ("CACHE", "EXTENDED_ARG"):
+            before = op
     close()
     return list(chains), stored, [c for c in code.co_consts if isinstance(c, types.CodeType)], loose
 

@@ -221,6 +221,19 @@ def of_an_alias(config):
     return step
 
 
+def of_two_names(config):
+    def step(x):
+        first = second = config
+        if (third := config) is None:
+            return x
+        return x * first.rate + second.rate * 0 + third.rate * 0
+    return step
+
+
+class Configs(list):
+    pass
+
+
 def of_a_loop(configs):
     def step(x):
         y = 0
@@ -233,9 +246,10 @@ def of_a_loop(configs):
 @pytest.mark.parametrize("name, step", [
     ("rate", lambda config: lambda x: scaled_by(x, config)), ("rate", Alias), ("rate", Derived),
     ("inner", of_an_alias), ("rate", lambda config: of_a_loop([config])),
+    ("rate", lambda config: of_a_loop(Configs([config]))), ("rate", of_two_names),
     ("rate", lambda config: of_a_loop((config,))), ("rate", lambda config: lambda x: scaled_by(x, {"a": config}["a"])),
     ("rate", lambda config: functools.partial(scaled_by, config=config))],
-    ids=["argument", "module", "super", "alias", "list", "tuple", "dict", "partial"])
+    ids=["argument", "module", "super", "alias", "list", "own list", "two names", "tuple", "dict", "partial"])
 def test_an_object_that_is_handed_on(name, step):
     """Those of its attributes count that something reads, wherever; others may change."""
     config = types.SimpleNamespace(rate=1.0, inner=types.SimpleNamespace(rate=1.0), other=0)
