@@ -7,11 +7,12 @@
  *   adam           [3] beta1     [4] beta2         [5] eps
  *   rmsprop        [3] alpha     [4] eps           [5] momentum
  *   adagrad        [3] lr decay  [4] eps
+ *   adadelta       [3] rho       [4] eps
  *
  * sgd's m needs no start value: the first step (steps done == 0) writes it. All other state starts as zeros, adagrad's
  * as its initial accumulator. Sources: Nesterov's momentum as in Sutskever et al. 2013; Kingma & Ba 2015 (Adam),
  * Loshchilov & Hutter 2019 (AdamW), Reddi et al. 2018 (AMSGrad); Hinton 2012 and Graves 2013 (RMSprop); Duchi et al.
- * 2011 (Adagrad).
+ * 2011 (Adagrad); Zeiler 2012 (Adadelta).
  */
 #include <math.h>
 #include "kernels/kernels.h"
@@ -27,6 +28,7 @@ typedef struct {
         nn_adam adam;
         nn_rmsprop rmsprop;
         nn_adagrad adagrad;
+        nn_adadelta adadelta;
         float factor;
     } h;
 } step_args;
@@ -44,6 +46,7 @@ static void step_task(void *arg, int64_t t, int worker)
     case NN_OP_adam: nn_k->adam(w, s0, s1, s2, a->g + i, &a->h.adam, n); break;
     case NN_OP_rmsprop: nn_k->rmsprop(w, s0, s1, s2, a->g + i, &a->h.rmsprop, n); break;
     case NN_OP_adagrad: nn_k->adagrad(w, s0, a->g + i, &a->h.adagrad, n); break;
+    case NN_OP_adadelta: nn_k->adadelta(w, s0, s1, a->g + i, &a->h.adadelta, n); break;
     default: nn_k->scale(w, a->h.factor, n);
     }
 }
@@ -103,6 +106,14 @@ int nn_op_adagrad(const nn_call *c)
     step_args a = step_operands(c, 1);
     double *h = (double *)c->v[2].p;
     a.h.adagrad = (nn_adagrad){sign(c), (float)h[1], (float)(h[0] / (1 + h[2] * h[3])), (float)h[4]};
+    return step(&a, h, 0.2);
+}
+
+int nn_op_adadelta(const nn_call *c)
+{
+    step_args a = step_operands(c, 2);
+    double *h = (double *)c->v[3].p;
+    a.h.adadelta = (nn_adadelta){sign(c), (float)h[1], (float)h[0], (float)h[3], (float)(1 - h[3]), (float)h[4]};
     return step(&a, h, 0.2);
 }
 

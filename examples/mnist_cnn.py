@@ -33,12 +33,12 @@ def main(num_epochs):
     model = nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(),
         nn.Conv2d(32, 64, 3), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Dropout2d(0.25),
+        nn.MaxPool2d(2), nn.Dropout(0.25),
         nn.Flatten(),
         nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5),
         nn.Linear(128, 10),
     )
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adadelta(model.parameters(), lr=1.0)
     schedule = optim.StepLR(optimizer, step_size=1, gamma=0.7)
 
     @nncore.compile

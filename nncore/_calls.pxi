@@ -919,7 +919,8 @@ def permutation(n, Array state):
 
 # ---- optimizers ------------------------------------------------------------------------------------------------------
 
-OPTIMIZERS = {"sgd": NN_OP_sgd, "adam": NN_OP_adam, "rmsprop": NN_OP_rmsprop, "adagrad": NN_OP_adagrad}
+OPTIMIZERS = {"sgd": NN_OP_sgd, "adam": NN_OP_adam, "rmsprop": NN_OP_rmsprop, "adagrad": NN_OP_adagrad,
+              "adadelta": NN_OP_adadelta}
 NESTEROV = NN_NESTEROV
 DECOUPLED = NN_DECOUPLED
 MAXIMIZE = NN_MAXIMIZE

@@ -40,7 +40,7 @@ cdef extern from "nn.h" nogil:
     enum: NN_OP_layer_norm, NN_OP_layer_norm_grad, NN_OP_rms_norm, NN_OP_rms_norm_grad
     enum: NN_OP_loss, NN_OP_loss_grad
     enum: NN_OP_dropout, NN_OP_dropout_grad, NN_OP_uniform, NN_OP_normal, NN_OP_permutation
-    enum: NN_OP_sgd, NN_OP_adam, NN_OP_rmsprop, NN_OP_adagrad, NN_OP_scale_to_norm
+    enum: NN_OP_sgd, NN_OP_adam, NN_OP_rmsprop, NN_OP_adagrad, NN_OP_adadelta, NN_OP_scale_to_norm
     const char *nn_op_names[]
     const char *nn_unary_names[]
     const char nn_unary_saved[]

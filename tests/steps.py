@@ -8,7 +8,7 @@ OPTIMIZERS = {
     "SGD": dict(weight_decay=0.01), "SGD momentum": dict(momentum=0.9, dampening=0.1),
     "SGD nesterov": dict(momentum=0.9, nesterov=True), "RMSprop": dict(), "RMSprop centered": dict(centered=True),
     "RMSprop momentum": dict(momentum=0.5, centered=True), "Adam": dict(weight_decay=0.1), "AdamW": dict(),
-    "Adam amsgrad": dict(amsgrad=True), "Adagrad": dict(lr_decay=0.1),
+    "Adam amsgrad": dict(amsgrad=True), "Adagrad": dict(lr_decay=0.1), "Adadelta": dict(rho=0.8),
 }
 
 

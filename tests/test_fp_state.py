@@ -87,7 +87,8 @@ CALLS = {
     "random": lambda: (nncore.randn(100000), nncore.rand(100000), nncore.randperm(1000),
                        ops.dropout(nncore.ones(100000), 0.3)),
     "moves": lambda: nncore.tensor(HARD.reshape(300, 270)).T[::-1],
-    "optimizers": lambda: [optimizer_step(f) for f in (optim.SGD, optim.Adam, optim.RMSprop, optim.Adagrad)],
+    "optimizers": lambda: [optimizer_step(f)
+                           for f in (optim.SGD, optim.Adam, optim.RMSprop, optim.Adagrad, optim.Adadelta)],
     "training": lambda: training()(),
     "errors": lambda: [failing(f) for f in (lambda: ops.add(nncore.ones(2), nncore.ones(3)),
                                             lambda: ops.take(nncore.ones(2), LABELS),

@@ -61,11 +61,13 @@ OPTIMIZERS = {
     "Adam": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
     "RMSprop": lambda p: optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.1),
+    "Adadelta": lambda p: optim.Adadelta(p, lr=0.1),
 }
 
 
-@pytest.mark.parametrize("build, optimizer", [(classifier, "Adam"), (regression, "SGD"), (classifier, "RMSprop"),
-                                              (regression, "Adagrad")], ids=lambda a: getattr(a, "__name__", a))
+@pytest.mark.parametrize("build, optimizer", [
+    (classifier, "Adam"), (regression, "SGD"), (classifier, "RMSprop"), (regression, "Adagrad"),
+    (regression, "Adadelta")], ids=lambda a: getattr(a, "__name__", a))
 def test_each_allocation_of_a_step_fails_in_turn(build, optimizer):
     """A step that fails has done nothing to the parameters, or all of it; the same step afterwards gives the same bits
     as if nothing had happened: no gradient is left of the failed one."""

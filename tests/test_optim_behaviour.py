@@ -14,6 +14,7 @@ KINDS = {
     "SGD nesterov": dict(momentum=0.9, nesterov=True, weight_decay=0.1),
     "Adam": dict(), "Adam amsgrad": dict(amsgrad=True, betas=(0.8, 0.9)), "AdamW": dict(weight_decay=0.1),
     "RMSprop": dict(), "RMSprop all": dict(centered=True, momentum=0.5, alpha=0.9), "Adagrad": dict(lr_decay=0.1),
+    "Adadelta": dict(weight_decay=0.1),
 }
 
 

@@ -21,6 +21,7 @@ OPTIONS = [
     ("RMSprop", {}), ("RMSprop", {"lr": 0.1, "alpha": 0.5, "weight_decay": 0.1}), ("RMSprop", {"momentum": 0.9}),
     ("RMSprop", {"centered": True, "eps": 1e-3}), ("RMSprop", {"centered": True, "eps": 1e-3, "momentum": 0.5}),
     ("Adagrad", {}), ("Adagrad", {"lr": 0.5, "lr_decay": 0.5, "initial_accumulator_value": 0.1, "weight_decay": 0.1}),
+    ("Adadelta", {}), ("Adadelta", {"lr": 0.5, "rho": 0.5, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
 ]
 STEPS = 6
 # A step rounds about ten times; weights are of size 1 to 3, so is what they change by. Centered RMSprop takes the root
@@ -92,7 +93,7 @@ def test_adam_with_zero_infinite_and_missing_gradients(isa):
     assert np.array_equal(w.numpy(), expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"])
 def test_parameter_without_gradient_stands_still(name):
     rng = random.Random(2)
     options = {"momentum": 0.9} if name == "SGD" else {}
@@ -136,7 +137,8 @@ def test_gradients_accumulate_until_zero_grad():
     assert a.grad.item() == 1
 
 
-@pytest.mark.parametrize("name, options", [("SGD", {"momentum": 0.9}), ("Adam", {}), ("RMSprop", {}), ("Adagrad", {})])
+@pytest.mark.parametrize("name, options", [("SGD", {"momentum": 0.9}), ("Adam", {}), ("RMSprop", {}), ("Adagrad", {}),
+                                           ("Adadelta", {})])
 def test_state_dict_goes_on_where_it_was(name, options):
     def make():
         parameters = [nncore.tensor(draw(random.Random(3), shape), requires_grad=True) for shape in ((3,), (2, 5))]
@@ -190,7 +192,7 @@ def test_clip_grad_value(isa):
 @pytest.mark.parametrize("name, options", [
     ("SGD", {"lr": -1}), ("SGD", {"momentum": -1}), ("SGD", {"nesterov": True}), ("Adam", {"betas": (1.0, 0.9)}),
     ("Adam", {"eps": -1}), ("RMSprop", {"alpha": -1}), ("Adagrad", {"lr_decay": -1}), ("AdamW", {"weight_decay": -1}),
-    ("Adam", {"lr": float("nan")}),
+    ("Adam", {"lr": float("nan")}), ("Adadelta", {"rho": 1.5}), ("Adadelta", {"eps": -1}),
 ])
 def test_settings_out_of_range(name, options):
     with pytest.raises(ValueError):

@@ -391,4 +391,5 @@ def test_two_steps_of_each_optimizer_by_hand():
     assert after("AdamW", 3.0, lr=0.5, eps=0.0, weight_decay=0.5) == 0.75 - 0.5
     assert after("RMSprop", 3.0, lr=0.5, alpha=0.75, eps=0.0) == 0.0  # 3 / sqrt(9 / 4)
     assert after("Adagrad", 3.0, 4.0, lr=0.5, eps=0.0) == 1 - 0.5 - 0.5 * 4 / 5
+    assert after("Adadelta", 3.0, lr=0.5, rho=0.75, eps=0.75) == 0.25  # 3 sqrt(3/4 / (9/4 + 3/4)) = 3/2
     assert optim.clip_grad_norm([3.0, 4.0], 1.0)[0] == 5 and optim.clip_grad_value([3.0, -4.0], 2) == [2, -2]

@@ -118,6 +118,7 @@ def test_cross_entropy(reduction, smoothing, weighted):
     ("RMSprop", {}), ("RMSprop", {"centered": True, "momentum": 0.5, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.1, "amsgrad": True, "maximize": True}), ("SGD", {"maximize": True, "momentum": 0.9}),
     ("Adagrad", {}), ("Adagrad", {"lr_decay": 0.5, "initial_accumulator_value": 0.1, "weight_decay": 0.1}),
+    ("Adadelta", {}), ("Adadelta", {"lr": 0.5, "rho": 0.5, "eps": 1e-3, "weight_decay": 0.1}),
 ])
 def test_optimizers(name, options):
     rng = random.Random(3)

@@ -133,7 +133,7 @@ def test_every_operation_on_small_sizes(shape):
 @settings(max_examples=25)
 def test_optimizers_on_small_sizes(shapes, missing):
     for kind in (lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, amsgrad=True),
-                 lambda p: optim.RMSprop(p, centered=True, momentum=0.9), optim.Adagrad):
+                 lambda p: optim.RMSprop(p, centered=True, momentum=0.9), optim.Adagrad, optim.Adadelta):
         parameters = [nncore.tensor(np.ones(s, "f4"), requires_grad=True) for s in shapes]
         optimizer = kind(parameters)
         for _ in range(2):

@@ -63,6 +63,9 @@ typedef struct {
 typedef struct {
     float sign, decay, lr, eps;
 } nn_adagrad;
+typedef struct {
+    float sign, decay, lr, rho, gain, eps;
+} nn_adadelta;
 
 /* A piece of an image, and which part of it lies inside: rows top .. bottom-1, columns left .. right-1. */
 typedef struct {

@@ -143,6 +143,20 @@ static void adagrad(float *w, float *v, const float *g, const nn_adagrad *hp, in
     }
 }
 
+/* v = rho v + gain g^2,  d = sqrt(u + eps) / sqrt(v + eps) g,  u = rho u + gain d^2,  w -= lr d */
+static void adadelta(float *w, float *v, float *u, const float *g, const nn_adadelta *hp, int64_t n)
+{
+    const nn_adadelta h = *hp;
+    const vf rho = vset(h.rho), gain = vset(h.gain), eps = vset(h.eps);
+    for (int64_t i = 0; i < n; i += VL) {
+        vf wi = vload(w + i), gi = optim_gradient(g + i, wi, h.sign, h.decay), ui = vload(u + i);
+        vf var = rho * vload(v + i) + gain * (gi * gi), d = vroot(ui + eps) / vroot(var + eps) * gi;
+        optim_store(v + i, var, n - i);
+        optim_store(u + i, rho * ui + gain * (d * d), n - i);
+        optim_store(w + i, wi - vset(h.lr) * d, n - i);
+    }
+}
+
 static void scale(float *y, float factor, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VL) optim_store(y + i, vset(factor) * vload(y + i), n - i);

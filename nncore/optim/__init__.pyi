@@ -55,6 +55,12 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.0, eps: float = 1e-10, maximize: bool = False
     ) -> None: ...
 
+class Adadelta(Optimizer):
+    def __init__(
+        self, parameters: Parameters, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0,
+        maximize: bool = False
+    ) -> None: ...
+
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor: ...

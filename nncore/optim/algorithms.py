@@ -7,7 +7,7 @@ gradient as weight_decay * w, but for AdamW), maximize (climb instead of descend
 from .. import _core
 from .optimizer import Optimizer
 
-__all__ = ["SGD", "RMSprop", "Adam", "AdamW", "Adagrad"]
+__all__ = ["SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta"]
 
 
 class SGD(Optimizer):
@@ -119,3 +119,20 @@ class Adagrad(Optimizer):
 
     def states(self, group):
         return [("sum", group["initial_accumulator_value"])]
+
+
+class Adadelta(Optimizer):
+    """w -= lr * d, d = sqrt(u + eps) / sqrt(v + eps) * g: v and u running means of g^2 and d^2 (Zeiler, 2012)."""
+    op = "adadelta"
+    layout = ((0, "lr"), (1, "weight_decay"), (3, "rho"), (4, "eps"))
+
+    def __init__(self, parameters, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, maximize=False):
+        super().__init__(parameters, dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize))
+
+    def check(self, group):
+        super().check(group)
+        if not (0 <= group["rho"] <= 1 and group["eps"] >= 0):
+            raise ValueError(f"Adadelta: rho {group['rho']} must lie in [0, 1] and eps {group['eps']} not below 0")
+
+    def states(self, group):
+        return [("square_avg", 0.0), ("acc_delta", 0.0)]

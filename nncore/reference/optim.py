@@ -108,6 +108,22 @@ class Adagrad(Optimizer):
         return w - self.lr / (1 + (self.steps - 1) * self.lr_decay) * g / (math.sqrt(v) + self.eps)
 
 
+class Adadelta(Optimizer):
+    """v = running mean of g^2, d = sqrt((u + eps) / (v + eps)) g, u = running mean of d^2; w -= lr d. Zeiler 2012."""
+
+    def __init__(self, n, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, maximize=False):
+        super().__init__(n, maximize)
+        self.lr, self.rho, self.eps, self.weight_decay = lr, rho, eps, weight_decay
+
+    def update(self, w, g, state):
+        g += self.weight_decay * w
+        u = state.get("u", 0.0)
+        v = state["v"] = self.rho * state.get("v", 0.0) + (1 - self.rho) * g * g
+        d = math.sqrt((u + self.eps) / (v + self.eps)) * g
+        state["u"] = self.rho * u + (1 - self.rho) * d * d
+        return w - self.lr * d
+
+
 def clip_grad_norm(gradients, max_norm, norm_type=2.0):
     """The norm of a list of gradients, and the list scaled by min(1, max_norm / (norm + 1e-6))."""
     if norm_type == math.inf:
