@@ -44,6 +44,9 @@
 #define DEEP_SPLIT 4096  /* of one for outputs of at most this, which write more for each partial sum */
 #define DEEP_SPLIT_OUTPUT 32768
 #define DOTS 4           /* columns up to which c is made of sums of products along k ... */
+/* ... or up to this, where k is so many times as long: with b stored transposed, or to be transposed first ... */
+#define DEEP_DOTS(vl) (3 * (vl) / 4)
+#define DEEP_DOTS_DEPTH(g) ((g)->tb ? 16 : 32)
 #define DOTS_TASK 128    /* ... in tasks of so many rows */
 #define TURNED 12        /* columns up to which c's transpose is computed where a is transposed */
 /* Behind two vectors of columns and more, what is less than so much of a vector goes the same ways ... */
@@ -349,6 +352,11 @@ static void dots_task(void *arg, int64_t task, int worker)
     if (g->f) g->f(c, c, g->attr, rows * g->ldc);
 }
 
+static int uses_dots(const gemm *g)
+{
+    return g->n <= DOTS || (g->n <= DEEP_DOTS(nn_k->vl) && g->k >= DEEP_DOTS_DEPTH(g) * g->n);
+}
+
 static int run_dots(const gemm *g)
 {
     gemm dots = *g;
@@ -374,7 +382,7 @@ typedef struct {
 static int run_one(gemm *g)
 {
     if (g->m >= 2 * g->n && g->k > 0 && g->k < 2 * SPLIT_DEPTH) {
-        if (g->cs == 1 && g->n <= DOTS) return run_dots(g);
+        if (g->cs == 1 && uses_dots(g)) return run_dots(g);
         if (g->cs != 1 && g->n <= TURNED) return run_turned(g);
     }
     int64_t depth = split_depth(g);

@@ -32,6 +32,9 @@ SMALL = [tuple(random.Random(i).choice(EDGES) for _ in range(3)) for i in range(
 SMALL += [(m, n, k) for n in (1, 2, 3, 4, 5) for m, k in ((64, 32), (33, 17), (31, 64), (130, 2))]
 SMALL += [(32, 64, 2), (32, 63, 2), (7, 65, 2), (255, 9, 200), (64, 64, 128), (65, 64, 128), (3, 255, 255), (3, 256, 9),
           (256, 3, 9), (9, 64, 256)]
+# few columns, and a depth for which they are sums of products
+DEEP = [(37, 5, 161), (25, 6, 200), (41, 7, 230), (29, 8, 260), (61, 9, 290), (31, 10, 161), (31, 10, 330),
+        (130, 11, 353), (24, 12, 400)]
 # a few columns behind whole vectors; with more than one block of k, more than one task of rows
 RAGGED = [(200, 100, 784), (150, 36, 240), (40, 97, 100), (300, 50, 64), (20, 104, 1000), (16, 33, 600),
           (130, 66, 1290), (300, 2114, 33)]
@@ -43,7 +46,7 @@ LARGE = [(300, 270, 520), (1, 1000, 700), (1000, 1, 700), (700, 1000, 1), (64, 2
 
 @pytest.mark.parametrize("ta, tb", [(False, False), (False, True), (True, False), (True, True)])
 def test_gemm_of_any_size(isa, ta, tb):
-    for m, n, k in SMALL + RAGGED:
+    for m, n, k in SMALL + DEEP + RAGGED:
         a, b, c = draw(m, k), draw(k, n, seed=1), draw(m, n, seed=2)
         A, B = (array(np.ascontiguousarray(x.T) if t else x) for x, t in ((a, ta), (b, tb)))
         exact = a.astype("f8") @ b.astype("f8")
@@ -76,7 +79,7 @@ def test_large_gemm_by_an_identity(isa, m, n, k):
 @pytest.mark.parametrize("activation", [None, "relu", "gelu"])
 def test_dense_layers_of_any_width(isa, activation):
     """Bias and activation reach every column, in all of the ways that a product goes."""
-    for m, n, k in [(33, 2, 64), (8, 10, 9), (65, 64, 128), (700, 33, 1300)] + RAGGED:
+    for m, n, k in [(33, 2, 64), (8, 10, 9), (65, 64, 128), (700, 33, 1300)] + DEEP + RAGGED:
         x, w, b = draw(m, k), draw(k, n, seed=1) / k**0.5, draw(n, seed=2)
         y = ops.linear(nncore.tensor(x), nncore.tensor(w), nncore.tensor(b), activation).numpy()
         plain = nncore.tensor((x.astype("f8") @ w + b).astype("f4"))

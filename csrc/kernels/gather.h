@@ -40,10 +40,11 @@ static void transpose4(void *yp, int64_t ldy, const void *xp, int64_t ldx, int64
             for (int64_t j = jj; j < n && j < jj + 64; j += VL) {
                 int64_t rows = m - i < VL ? m - i : VL, columns = n - j < VL ? n - j : VL;
                 vf t[VL];
-                if (rows == VL && columns == VL) {
+                if (columns == VL) {
                     UNROLL for (int q = 0; q < VL; q++) t[q] = vload(x + (j + q) * ldx + i);
                     vtranspose(t);
-                    UNROLL for (int q = 0; q < VL; q++) vstore(y + (i + q) * ldy + j, t[q]);
+                    UNROLL for (int q = 0; q < VL; q++)
+                        if (q < rows) vstore(y + (i + q) * ldy + j, t[q]);
                 } else {
                     for (int64_t q = 0; q < VL; q++) t[q] = q < columns ? vload(x + (j + q) * ldx + i) : vset(0);
                     vtranspose(t);

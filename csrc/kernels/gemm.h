@@ -440,6 +440,8 @@ static void gemm_small(float *c, int64_t ldc, const float *a, int64_t rs, int64_
  * a tile would leave most lanes of b's vectors empty. VL sums at a time, of some rows by some columns, reduced
  * together. */
 
+#define GEMM_DOTS_MOST (VL == 16 ? 5 : VL == 8 ? 4 : 2) /* columns of a block of sums */
+
 /* VL vectors -> the sums of each, in their order. */
 INLINE vf gemm_sums(vf r[VL])
 {
@@ -450,46 +452,59 @@ INLINE vf gemm_sums(vf r[VL])
     return r[0];
 }
 
-INLINE void gemm_dot_step(const int columns, vf s[VL], const float *const *a, const float *const *b, int64_t p,
-                          int64_t left)
+INLINE void gemm_dot_step(const int rows, const int columns, vf s[VL], const float *const *a, const float *b,
+                          int64_t ldb, int64_t left)
 {
     vf bp[VL];
-    UNROLL for (int j = 0; j < columns; j++) bp[j] = left < VL ? vkeep(vload(b[j] + p), left) : vload(b[j] + p);
-    UNROLL for (int i = 0; i < VL / columns; i++) {
-        vf ai = left < VL ? vkeep(vload(a[i] + p), left) : vload(a[i] + p);
+    UNROLL for (int j = 0; j < columns; j++) bp[j] = left < VL ? vkeep(vload(b + j * ldb), left) : vload(b + j * ldb);
+    UNROLL for (int i = 0; i < rows; i++) {
+        vf ai = left < VL ? vkeep(vload(a[i]), left) : vload(a[i]);
         UNROLL for (int j = 0; j < columns; j++) s[i * columns + j] += ai * bp[j];
     }
 }
 
-/* columns: of a block of VL sums. */
+/* `columns` columns of c. */
 INLINE void gemm_dots_body(const int columns, float *c, int64_t ldc, const float *a, int64_t lda, const float *bt,
-                           int64_t ldb, const float *bias, int acc, int64_t m, int64_t n, int64_t k)
+                           int64_t ldb, const float *bias, int acc, int64_t m, int64_t k)
 {
-    const int rows = VL / columns;
-    for (int64_t i = 0; i < m; i += rows)
-        for (int64_t j = 0; j < n; j += columns) {
-            int64_t down = m - i < rows ? m - i : rows, across = n - j < columns ? n - j : columns, p = 0;
-            const float *ai[VL], *bj[VL]; /* beyond the edge: the last one again */
-            UNROLL for (int r = 0; r < rows; r++) ai[r] = a + (i + (r < down ? r : down - 1)) * lda;
-            UNROLL for (int q = 0; q < columns; q++) bj[q] = bt + (j + (q < across ? q : across - 1)) * ldb;
-            vf s[VL];
-            UNROLL for (int r = 0; r < VL; r++) s[r] = vset(0);
-            for (; p + VL <= k; p += VL) gemm_dot_step(columns, s, ai, bj, p, VL);
-            if (p < k) gemm_dot_step(columns, s, ai, bj, p, k - p);
-            float sums[VL];
-            vstore(sums, gemm_sums(s));
-            for (int64_t r = 0; r < down; r++)
-                for (int64_t q = 0; q < across; q++) {
-                    float *to = c + (i + r) * ldc + j + q, value = sums[r * columns + q];
-                    *to = acc ? *to + value : bias ? value + bias[j + q] : value;
-                }
+    const int rows = columns == 3 ? VL / 4 : VL / columns;
+    float block[VL] = {0};
+    for (int i = 0; bias && i < rows * columns; i++) block[i] = bias[i % columns];
+    const vf start = vload(block);
+    for (int64_t i = 0; i < m; i += rows) {
+        int64_t down = m - i < rows ? m - i : rows, p = 0;
+        const float *ai[VL]; /* beyond the edge: the last one again */
+        UNROLL for (int r = 0; r < rows; r++) ai[r] = a + (i + (r < down ? r : down - 1)) * lda;
+        vf s[VL];
+        UNROLL for (int r = 0; r < VL; r++) s[r] = vset(0);
+        for (; p + VL <= k; p += VL) {
+            gemm_dot_step(rows, columns, s, ai, bt + p, ldb, VL);
+            UNROLL for (int r = 0; r < rows; r++) ai[r] += VL;
         }
+        if (p < k) gemm_dot_step(rows, columns, s, ai, bt + p, ldb, k - p);
+        float *to = c + i * ldc;
+        for (int64_t r = 0; acc && r < down; r++) memcpy(block + r * columns, to + r * ldc, columns * sizeof *to);
+        vstore(block, gemm_sums(s) + (acc ? vload(block) : start));
+        for (int64_t r = 0; r < down; r++) memcpy(to + r * ldc, block + r * columns, columns * sizeof *to);
+    }
 }
 static void gemm_dots(float *c, int64_t ldc, const float *a, int64_t lda, const float *bt, int64_t ldb,
                       const float *bias, int acc, int64_t m, int64_t n, int64_t k)
 {
-    const int most = VL == 16 ? 4 : 2;
-    if (n == 1) gemm_dots_body(1, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
-    else if (n == 2 || most == 2) gemm_dots_body(2, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
-    else gemm_dots_body(most, c, ldc, a, lda, bt, ldb, bias, acc, m, n, k);
+    for (int64_t j = 0; j < n;) {
+        int columns = gemm_piece(n - j, GEMM_DOTS_MOST);
+        const float *bj = bt + j * ldb, *bias_j = bias ? bias + j : NULL;
+        switch (columns) {
+        case 1: gemm_dots_body(1, c + j, ldc, a, lda, bj, ldb, bias_j, acc, m, k); break;
+        case 2: gemm_dots_body(2, c + j, ldc, a, lda, bj, ldb, bias_j, acc, m, k); break;
+#if VL > 4
+        case 3: gemm_dots_body(3, c + j, ldc, a, lda, bj, ldb, bias_j, acc, m, k); break;
+        case 4: gemm_dots_body(4, c + j, ldc, a, lda, bj, ldb, bias_j, acc, m, k); break;
+#endif
+#if VL > 8
+        case 5: gemm_dots_body(5, c + j, ldc, a, lda, bj, ldb, bias_j, acc, m, k); break;
+#endif
+        }
+        j += columns;
+    }
 }
