@@ -175,7 +175,8 @@ for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         case(name, integers(x, 0, 3), integers(y, 0, 3, seed=1), wanted=())
 case("pow", Array((6,), (0.0, -2.0, -1.5, 0.0, 3.0, 0.0)), Array((6,), (2.0, 3.0, 2.0, 1.0, 0.0, 0.0)), ulps=2,
      note="integer")
-case("pow", Array((4,), (0.0, 1.0, 2.0, 0.0)), Array((4,), (2.0, 0.0, -1.0, 0.5)), wanted=(1,), ulps=2, note="edge")
+case("pow", Array((5,), (0.0, 1.0, 2.0, 0.0, 0.0)), Array((5,), (2.0, 0.0, -1.0, 0.5, 0.0)), wanted=(1,), ulps=2,
+     note="edge")
 case("pow", uniform((17,), 0.01, 30), uniform((17,), -20, 20), wanted=(), ulps=2, note="range")
 for c, x, y in (((), (), ()), ((17,), (17,), (17,)), ((3, 1), (1, 5), ()), ((2, 1, 3), (3,), (2, 4, 1)),
                 ((), (33,), (33,)), ((0,), (1,), (1,)), ((2, 1, 2, 1, 2), (1, 3, 1, 3, 1), ())):

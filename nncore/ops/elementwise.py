@@ -161,11 +161,11 @@ def _pow_grad(node, dz):
         slope = binary(MUL, y, binary(POW, x, binary(SUB, y, _core.from_scalar(1.0))))
         zero = _core.compare(EQ, y, _core.from_scalar(0.0))
         node.give(0, binary(MUL, dz, _core.where(zero, _core.from_scalar(0.0), slope)))
-    if node.needs(1):  # z log(x), and 0 where z is 0 for x = 0
+    if node.needs(1):  # z log(x), and 0 where x = 0 and y >= 0, as the limits of x -> 0 have it
+        zero = _core.from_scalar(0.0)
         dy = binary(MUL, z, unary(LOG, x))
-        nothing = _core.compare(EQ, x, _core.from_scalar(0.0))
-        vanishes = _core.where(_core.compare(EQ, z, _core.from_scalar(0.0)), _core.from_scalar(0.0), dy)
-        node.give(1, binary(MUL, dz, _core.where(nothing, vanishes, dy)))
+        vanishes = _core.where(_core.compare(LE, zero, y), zero, dy)
+        node.give(1, binary(MUL, dz, _core.where(_core.compare(EQ, x, zero), vanishes, dy)))
 
 
 def maximum(x, y):
