@@ -170,7 +170,8 @@ class OneCycleLR(LRScheduler):
     whose product it is. pct_start: the share of the steps that goes up. anneal_strategy: "cos" or "linear".
     cycle_momentum: the momentum of SGD and RMSprop, or Adam's first beta, goes from max_momentum to base_momentum and
     back. three_phase: down to where it began as fast as it went up, then to the end. max_lr, base_momentum,
-    max_momentum: a number, or one for each group. Raises ValueError for a step after the last one.
+    max_momentum: a number, or one for each group. A loop calls `step` behind every batch, the last one too: it stays
+    at the end then. Raises ValueError for a step after that.
     """
 
     def __init__(self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3,
@@ -208,8 +209,9 @@ class OneCycleLR(LRScheduler):
 
     def _at(self, epoch):
         """(learning rates, momenta) after `epoch` steps."""
-        if epoch >= self.total_steps:
-            raise ValueError(f"OneCycleLR: step {epoch + 1} of {self.total_steps}: the cycle is over")
+        if epoch > self.total_steps:
+            raise ValueError(f"OneCycleLR: step {epoch} of {self.total_steps}: the cycle is over")
+        epoch = min(epoch, self.total_steps - 1)
         begin = 0.0
         for phase in self._phases:
             if epoch <= phase[0] or phase is self._phases[-1]:
