@@ -426,8 +426,11 @@ def flat_slice(Array x, int64_t start, shape):
 def assign(Array to, Array x):
     """Overwrite `to` in place with x, of the same shape."""
     cdef nn_call c
+    cdef int64_t distance = to.v.p - x.v.p, bytes = nn_count(&x.v) * <int64_t>nn_dtype_size[x.v.dtype]
     if not same_shape(&to.v, &x.v):
         raise ValueError(f"assign: {x.shape} does not fit {to.shape}")
+    if distance != 0 and -bytes < distance < bytes:   # slices that overlap, copied piece by piece by threads
+        x = copy_of(x)
     begin(&c, NN_OP_copy, 1)
     operand(&c, to)
     operand(&c, x)

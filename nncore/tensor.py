@@ -234,7 +234,9 @@ class Tensor(_core.TensorBase):
         return self
 
     def fill_(self, value):
-        """Overwrite this tensor in place with one value."""
+        """Overwrite this tensor in place with one value. ValueError for one that the dtype does not hold."""
+        if self.dtype != "float32":
+            return self.copy_(np.full(self.shape, value))  # not by way of float32
         return self.copy_(_core.make_tensor(_core.full(self.shape, value)))
 
     def zero_(self):

@@ -406,6 +406,24 @@ def test_in_place_methods():
         with pytest.raises(ValueError):
             wrong()
     assert n.tolist() == [3, 4]
+    assert n.fill_(2 ** 40 + 1).tolist() == [2 ** 40 + 1] * 2 and n.zero_().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n, dtype", [(7, "float32"), (300_000, "float32"), (300_000, "int64"), (300_000, "uint8")])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_copy_of_what_overlaps(n, dtype, threads):
+    values = np.arange(n).astype(dtype)
+    before = nncore.get_num_threads()
+    nncore.set_num_threads(threads)
+    try:
+        for to, of in ((slice(1, None), slice(-1)), (slice(-1), slice(1, None)), (slice(5), slice(-5, None))):
+            x = nncore.tensor(values)
+            x[to].copy_(x[of])
+            expected = values.copy()
+            expected[to] = values[of]
+            assert (x.numpy() == expected).all()
+    finally:
+        nncore.set_num_threads(before)
 
 
 # ---- copies and pickling ---------------------------------------------------------------------------------------------
