@@ -5,7 +5,7 @@ import numpy as np
 
 from . import _core, ops
 from .convert import convert_array, dtype_name, float_tensor, to_array
-from .ops.index import index
+from .ops.index import index, put
 from .random import state_of
 
 __all__ = ["Tensor", "Parameter", "tensor", "zeros", "ones", "full", "arange", "linspace", "eye", "zeros_like",
@@ -212,7 +212,7 @@ class Tensor(_core.TensorBase):
         keys = tuple(k.array.numpy() if isinstance(k, _core.TensorBase) else k for k in key) if isinstance(key, tuple) \
             else key.array.numpy() if isinstance(key, _core.TensorBase) else key
         try:
-            self.array.numpy()[keys] = to_array(value, self.dtype).numpy()
+            put(self.array.numpy(), keys, to_array(value, self.dtype).numpy())
         except OverflowError as error:
             raise IndexError(f"an index is out of range for shape {self.shape}: {error}") from None
         self.array.wrote()

@@ -52,6 +52,40 @@ def test_arrays_apart_are_refused():
         nncore.zeros(3, 4, 5)[[0, 1], :, [0, 1]]
 
 
+@pytest.mark.parametrize("key, first, then", [
+    ((0, slice(None), [1, 2, -1]), 0, (slice(None), [1, 2, -1])),
+    ((0, slice(None), np.array([True, False, True, False, True])), 0, (slice(None), [0, 2, 4])),
+    ((0, slice(None), np.eye(5, 3) > 0), 0, (slice(None), np.eye(5, 3) > 0)),
+    ((np.int64(-1), None, [1, 2]), -1, (None, [1, 2])),
+    ((slice(None), [0, 3], slice(None, None, 2), -2), (..., -2), (slice(None), [0, 3], slice(None, None, 2))),
+    (([0, 2], 1, [0, 4]), (slice(None), 1), ([0, 2], [0, 4])),
+    ((..., 2, slice(1, None), np.array([[0, 1], [1, 1]])), (..., 2, slice(1, None), slice(None)),
+     (..., np.array([[0, 1], [1, 1]]))),
+])
+def test_an_integer_takes_its_axis_away_first(key, first, then):
+    """As PyTorch has it, where NumPy sometimes puts the picked axis in front; x[key] = v agrees with x[key]."""
+    a = np.arange(180, dtype="f4").reshape(3, 4, 5, 3)
+    x = nncore.tensor(a, requires_grad=True)
+    expected = a[first][then]
+    y = x[key]
+    assert y.shape == expected.shape and (y.numpy() == expected).all()
+    weights = np.arange(1, y.size + 1, dtype="f4").reshape(y.shape)
+    y.backward(weights)
+    dx = np.zeros_like(a)
+    np.add.at(dx[first], then, weights)
+    assert (x.grad.numpy() == dx).all()
+    z, b = nncore.tensor(a), a.copy()
+    z[key] = -expected
+    b[first][then] = -expected
+    assert (z.numpy() == b).all()
+
+
+def test_five_axes_of_which_one_is_picked_by_an_array():
+    a = np.arange(64, dtype="f4").reshape(2, 2, 4, 2, 2)
+    index = np.array([[0, 1], [3, 2]])
+    assert (nncore.tensor(a)[1, :, index].numpy() == a[1][:, index]).all()
+
+
 def test_integers_that_float32_does_not_hold():
     x = nncore.ones(1)
     for value in (2 ** 24, -(2 ** 24), 2 ** 24 + 2, 2 ** 62, -(2 ** 63), 3 << 60, 0):

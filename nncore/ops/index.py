@@ -7,17 +7,21 @@ from .. import _core
 from ..convert import index_tensor, to_array
 from .move import as_tensor, reshape, slice_axis, take
 
-__all__ = ["index"]
+__all__ = ["index", "put"]
 
 
 def index(x, key):
     """x[key]: integers, slices with any step, None, ..., a mask of bools, and arrays of integers.
 
     Several arrays of integers must stand side by side; they broadcast, and pick one element, or row, for each of
-    theirs: q[range(batch), actions].
+    theirs: q[range(batch), actions]. An integer takes its axis away first, as PyTorch has it: x[0, :, [1, 2]] is
+    x[0][:, [1, 2]], where NumPy puts the picked axis in front.
     """
     x = as_tensor(x)
     keys, arrays = _completed(x.array.shape, list(key) if isinstance(key, tuple) else [key])
+    if any(arrays) and any(map(_is_integer, keys)):
+        first, key = _parted(keys, arrays)
+        return index(index(x, first), key)
     if sum(arrays) > 1:
         keys, arrays = _joined(keys, arrays)
     dim, final = 0, []  # dim: axis of x in work; final: the result's shape
@@ -45,14 +49,21 @@ def index(x, key):
     return x if tuple(final) == x.array.shape else reshape(x, final)
 
 
+def put(a, key, value):
+    """a[key] = value in a NumPy array. Integers take their axes away first here, too."""
+    if isinstance(key, tuple) and any(map(_is_array, key)) and any(map(_is_integer, key)):
+        first, key = _parted(*_completed(a.shape, list(key)))
+        a = a[first]
+    a[key] = value
+
+
 class _Together(list):
     """Arrays of integers that pick together."""
 
 
 def _completed(shape, keys):
     """keys with one for every axis, `...` written out, and which of them are arrays."""
-    arrays = [isinstance(k, (list, range, _core.TensorBase)) or hasattr(k, "dtype") and getattr(k, "ndim", 0) > 0
-              for k in keys]
+    arrays = list(map(_is_array, keys))
     consumed = sum(_mask_axes(k) if array else k is not None and k is not Ellipsis for k, array in zip(keys, arrays))
     if consumed > len(shape):
         raise IndexError(f"{consumed} indices for a tensor of shape {shape}")
@@ -62,6 +73,31 @@ def _completed(shape, keys):
     at = dots[0] if dots else len(keys)
     full = [slice(None)] * (len(shape) - consumed)
     return keys[:at] + full + keys[at + 1:], arrays[:at] + [False] * len(full) + arrays[at + 1:]
+
+
+def _is_array(k):
+    return isinstance(k, (list, range, _core.TensorBase)) or hasattr(k, "dtype") and getattr(k, "ndim", 0) > 0
+
+
+def _is_integer(k):
+    return hasattr(k, "__index__") and not _is_array(k) and not isinstance(k, (bool, np.bool_))
+
+
+def _parted(keys, arrays):
+    """keys, none left out, as two that stand for the same one after the other: integers and slices; arrays."""
+    first, then = [], []
+    for k, array in zip(keys, arrays):
+        if array:
+            first.extend([slice(None)] * _mask_axes(k))
+            then.append(k)
+        elif k is None:
+            then.append(k)
+        elif isinstance(k, slice):
+            first.append(k)
+            then.append(slice(None))
+        else:
+            first.append(_integer(k))
+    return tuple(first), tuple(then)
 
 
 def _joined(keys, arrays):
