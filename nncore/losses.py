@@ -62,8 +62,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
 
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2, d = input - target (Girshick, 2015); beta = 0: l1_loss."""
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta = {beta} is negative")
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta = {beta} is not 0 or more")
     if beta == 0:
         return l1_loss(input, target, reduction)
     return _elementwise("smooth_l1_loss", input, target, reduction, beta, SMOOTH_L1, _difference_grad)
@@ -99,10 +99,15 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight
 
     pos_weight: weight of the positive class, a number or an array that broadcasts over input.
     """
-    loss = _elementwise("binary_cross_entropy_with_logits", input, target,
-                        reduction if pos_weight is None else "none", 0.0, BCE_LOGITS, _bce_logits_grad)
+    name = "binary_cross_entropy_with_logits"
     if pos_weight is None:
-        return loss
+        return _elementwise(name, input, target, reduction, 0.0, BCE_LOGITS, _bce_logits_grad)
+    _check_reduction(name, reduction)
+    loss = _elementwise(name, input, target, "none", 0.0, BCE_LOGITS, _bce_logits_grad)
+    pos_weight = as_float(pos_weight)
+    shape, own = loss.array.shape, pos_weight.array.shape
+    if len(own) > len(shape) or any(n not in (1, m) for n, m in zip(own[::-1], shape[::-1])):
+        raise ValueError(f"{name}: pos_weight {own} does not broadcast over input {shape}")
     # -(w t log s(x) + (1-t) log(1-s(x))) = loss + (w-1) t softplus(-x)
     from .ops import add, mean, mul, neg, softplus, sub, sum
     extra = mul(mul(sub(pos_weight, 1.0), target), softplus(neg(input)))

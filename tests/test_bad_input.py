@@ -271,12 +271,20 @@ def test_targets_of_every_integer_kind():
     lambda x, t: losses.smooth_l1_loss(x, x, beta=-1.0), lambda x, t: losses.binary_cross_entropy(x * 0 + 1.5, x),
     lambda x, t: losses.binary_cross_entropy(x * 0 - 0.5, x), lambda x,
     t: losses.binary_cross_entropy_with_logits(x, x, pos_weight=[1.0, 2.0]),
-    lambda x, t: losses.binary_cross_entropy_with_logits(x, x[0]),
+    lambda x, t: losses.binary_cross_entropy_with_logits(x, x[0]), lambda x, t: losses.smooth_l1_loss(x, x, beta=NAN),
+    lambda x, t: losses.binary_cross_entropy_with_logits(x, x, "mena", pos_weight=2.0),
 ])
 def test_arguments_of_losses(call):
     with pytest.raises(CLEAR) as e:
         call(nncore.zeros(2, 3), nncore.tensor([0, 1]))
     assert str(e.value)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1, 3), (3, 3)])
+def test_pos_weight_never_makes_the_loss_larger_than_the_scores(shape):
+    x = nncore.zeros(2, 3)
+    with pytest.raises(ValueError, match=r"with_logits: pos_weight \(.*\) does not broadcast over input \(2, 3\)"):
+        losses.binary_cross_entropy_with_logits(x, x, "none", nncore.ones(*shape))
 
 
 # ---- the data loader -------------------------------------------------------------------------------------------------
