@@ -396,6 +396,9 @@ def reshape(Array x, shape):
     if -1 in shape:
         unknown = shape.index(-1)
         shape = shape[:unknown] + (1,) + shape[unknown + 1:]
+        if -1 in shape:
+            raise ValueError(f"reshape: {x.shape} to {shape[:unknown] + (-1,) + shape[unknown + 1:]}: only one size may "
+                             "be -1")
     v.dtype = x.v.dtype
     set_shape(&v, shape)
     for d in range(v.nd):

@@ -94,11 +94,11 @@ def float_tensor(data):
     return _core.make_tensor(array if array.dtype == "float32" else convert_array(array, "float32"))
 
 
-def index_tensor(data):
-    """`data` as an int64 tensor of indices or labels; floating-point numbers are refused."""
+def index_tensor(data, name):
+    """`data` as an int64 tensor of indices or labels of the op `name`; floating-point numbers are refused."""
     array = data.array if isinstance(data, _core.TensorBase) else to_array(data)
     if array.dtype == "float32" and array.size:
-        raise TypeError(f"integer labels or indices expected, got float32 of shape {array.shape}")
+        raise TypeError(f"{name}: integer labels or indices expected, got float32 of shape {array.shape}")
     return _core.make_tensor(array if array.dtype == "int64" else _core.cast(array, "int64"))
 
 

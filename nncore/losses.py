@@ -128,7 +128,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     _check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is not within [0, 1]")
-    x, t, weight = as_float(input), _labels(target, True), _weight(weight)
+    x, t, weight = as_float(input), _labels("cross_entropy", target, True), _weight(weight)
     loss, scale, rz = _core.cross_entropy(x.array, t, weight, label_smoothing, ignore_index, True)
     y, denominator = _reduce_rows(loss, scale, reduction, x.array.shape[:-1])
     return record(y, _cross_entropy_grad, (x, target if isinstance(target, _core.TensorBase) else None),
@@ -152,7 +152,7 @@ def _cross_entropy_grad(node, dy):
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     """-input[target] for every row of log-probabilities (..., classes); the rest as in cross_entropy."""
     _check_reduction("nll_loss", reduction)
-    x, target, weight = as_float(input), _labels(target, False), _weight(weight)
+    x, target, weight = as_float(input), _labels("nll_loss", target, False), _weight(weight)
     loss, scale = _core.nll(x.array, target, weight, ignore_index, True)
     y, denominator = _reduce_rows(loss, scale, reduction, x.array.shape[:-1])
     return record(y, _nll_grad, (x,), (target, weight, x.array.shape, denominator, ignore_index))
@@ -164,14 +164,14 @@ def _nll_grad(node, dy):
     node.give(0, _core.nll_grad(dloss, target, weight, shape, ignore, True))
 
 
-def _labels(target, probabilities):
+def _labels(name, target, probabilities):
     array = target.array if isinstance(target, _core.TensorBase) else None
     if array is None or array.dtype in ("uint8", "bool"):
         if array is None and probabilities:
             array = to_array(target)
             target = _core.make_tensor(array)
         if not (probabilities and array is not None and array.dtype == "float32"):
-            array = index_tensor(target).array
+            array = index_tensor(target, name).array
     return array
 
 

@@ -287,6 +287,30 @@ def test_pos_weight_never_makes_the_loss_larger_than_the_scores(shape):
         losses.binary_cross_entropy_with_logits(x, x, "none", nncore.ones(*shape))
 
 
+@pytest.mark.parametrize("call, error, message", [
+    (lambda x: ops.softmax(x, 5), ValueError, r"^softmax: axis 5 does not exist in shape \(2, 3\)"),
+    (lambda x: ops.log_softmax(x, -3), ValueError, r"^log_softmax: axis -3 does not exist in shape \(2, 3\)"),
+    (lambda x: ops.softmax(x[0, 0], 0), ValueError, r"^softmax: axis 0 does not exist in shape \(\)"),
+    (lambda x: ops.softmax(x, "a"), TypeError, "^softmax: axis 'a' is no integer"),
+    (lambda x: ops.transpose(x, 0.5), TypeError, "^transpose: axis 0.5 is no integer"),
+    (lambda x: ops.concat([x], None), TypeError, "^concat: axis None is no integer"),
+    (lambda x: ops.stack([x], None), TypeError, "^stack: axis None is no integer"),
+    (lambda x: ops.split(x, 2.0), TypeError, "^split: an integer, or a list of integers, expected, got 2.0"),
+    (lambda x: ops.split(x, [1.0, 1.0]), TypeError, "^split: an integer, or a list of integers, expected"),
+    (lambda x: ops.pad(x, 1), TypeError, "^pad: a pair of numbers for each axis expected, got 1"),
+    (lambda x: ops.matmul(x, nncore.ones(4)), ValueError, r"^matmul: \(2, 3\) and \(4,\) do not fit"),
+    (lambda x: ops.matmul(nncore.ones(2), nncore.ones(3, 2)), ValueError, r"^matmul: \(2,\) and \(3, 2\) do not fit"),
+    (lambda x: x.reshape(-1, -1), ValueError, r"^reshape: \(2, 3\) to \(-1, -1\): only one size may be -1"),
+    (lambda x: ops.clip(x, nncore.ones(3)), TypeError, r"^clip: a limit is a number, not a tensor of shape \(3,\)"),
+    (lambda x: ops.clip(x, max=nncore.ones((), requires_grad=True)), TypeError, "^clip: .* requires a gradient"),
+    (lambda x: ops.take(x, [0.5]), TypeError, r"^take: integer labels or indices expected, got float32 of shape \(1,"),
+    (lambda x: losses.nll_loss(x, [0.5, 1]), TypeError, "^nll_loss: integer labels"),
+])
+def test_messages_name_the_op_and_what_it_got(call, error, message):
+    with pytest.raises(error, match=message):
+        call(nncore.zeros(2, 3))
+
+
 # ---- the data loader -------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("call", [

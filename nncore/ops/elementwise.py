@@ -58,7 +58,14 @@ for _name, (_code, _saved, _attributes) in UNARY.items():
 
 
 def clip(x, min=None, max=None):
-    """y = x, limited to [min, max] (None: no limit there). NaN stays NaN; the gradient is 1 within the limits."""
+    """y = x, limited to [min, max] (None: no limit there). NaN stays NaN; the gradient is 1 within the limits.
+
+    min, max: numbers; maximum() and minimum() have a limit for each element, and its gradient.
+    """
+    for limit in (min, max):
+        if isinstance(limit, _core.TensorBase) and (limit.requires_grad or limit.array.size != 1):
+            raise TypeError(f"clip: a limit is a number, not a tensor of shape {limit.array.shape}"
+                            f"{' that requires a gradient' if limit.requires_grad else ''}: use maximum and minimum")
     inf = float("inf")
     return apply_unary("clip", x, -inf if min is None else min, inf if max is None else max)
 

@@ -104,11 +104,11 @@ def _joined(keys, arrays):
     """keys with the arrays among them as one _Together."""
     first, last = arrays.index(True), len(arrays) - arrays[::-1].index(True)
     if not all(arrays[first:last]):
-        raise IndexError("arrays of indices must stand side by side")
+        raise IndexError("arrays of indices must stand side by side, with nothing but integers between them")
     together = [as_tensor(k) for k in keys[first:last]]
     if any(k.array.dtype == "bool" for k in together):
         raise IndexError("a mask cannot stand beside other arrays of indices")
-    together = _Together(index_tensor(k).array for k in together)
+    together = _Together(index_tensor(k, "index").array for k in together)
     return keys[:first] + [together] + keys[last:], arrays[:first] + [True] + arrays[last:]
 
 

@@ -51,6 +51,8 @@ def matmul(a, b):
         raise ValueError(f"matmul: arrays with at least one axis expected, got {x.shape} and {y.shape}")
     if x.ndim == 2 and y.ndim == 2:
         return record(_core.gemm(x, y), _matmul_grad, (a, b), (x, y))
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ValueError(f"matmul: {x.shape} and {y.shape} do not fit")
     if x.ndim == 1:
         x = _core.reshape(x, (1,) + x.shape)
     if y.ndim == 1:

@@ -1,5 +1,6 @@
 """Moving elements: shapes, order, slices, joining and picking. Any dtype; gradients flow through float32."""
 import math
+import operator
 
 import numpy as np
 
@@ -14,6 +15,14 @@ __all__ = ["reshape", "permute", "transpose", "slice_axis", "concat", "stack", "
 def as_tensor(x):
     """x if it is a tensor, else a new tensor of its values."""
     return x if isinstance(x, _core.TensorBase) else _core.make_tensor(to_array(x))
+
+
+def check_axis(name, dim, shape):
+    """TypeError or ValueError where axis `dim` does not exist in an array of `shape`."""
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"{name}: axis {dim!r} is no integer")
+    if not -len(shape) <= dim < len(shape):
+        raise ValueError(f"{name}: axis {dim} does not exist in shape {shape}")
 
 
 def reshape(x, *shape):
@@ -49,8 +58,7 @@ def transpose(x, dim0=-2, dim1=-1):
     x = as_tensor(x)
     n = x.array.ndim
     for d in (dim0, dim1):
-        if not -n <= d < n:
-            raise ValueError(f"transpose: axis {d} does not exist in shape {x.array.shape}")
+        check_axis("transpose", d, x.array.shape)
     dims = list(range(n))
     dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
     return permute(x, dims)
@@ -70,7 +78,7 @@ def _slice_grad(node, dy):
 @numpy_names
 def take(x, indices, dim=0):
     """y = x with an axis replaced by the rows that an array of integers names; negative ones count from the end."""
-    x, indices = as_tensor(x), index_tensor(indices)
+    x, indices = as_tensor(x), index_tensor(indices, "take")
     y = _core.take(x.array, indices.array, dim)
     return record(y, _take_grad, (x,), (indices.array, x.array.shape, dim % x.array.ndim))
 
@@ -89,8 +97,7 @@ def concat(tensors, dim=0):
     first = tensors[0].array
     if any(x.array.dtype != first.dtype for x in tensors):
         raise TypeError(f"concat: dtypes {[x.array.dtype for x in tensors]} differ")
-    if not -first.ndim <= dim < first.ndim:
-        raise ValueError(f"concat: axis {dim} does not exist in shape {first.shape}")
+    check_axis("concat", dim, first.shape)
     dim %= first.ndim
     shapes = [x.array.shape for x in tensors]
     if any(s[:dim] + s[dim + 1:] != first.shape[:dim] + first.shape[dim + 1:] for s in shapes):
@@ -123,6 +130,8 @@ def stack(tensors, dim=0):
     if len(set(shapes)) > 1:
         raise ValueError(f"stack: shapes {shapes} differ")
     n = len(shapes[0]) + 1
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"stack: axis {dim!r} is no integer")
     if not -n <= dim < n:
         raise ValueError(f"stack: axis {dim} does not exist in a result of {n} axes")
     dim %= n
@@ -135,15 +144,17 @@ def split(x, split_size, dim=0):
     """A tuple of pieces along an axis: of split_size each (the last may be smaller), or of the sizes in a list."""
     x = as_tensor(x)
     shape = x.array.shape
-    if not -len(shape) <= dim < len(shape):
-        raise ValueError(f"split: axis {dim} does not exist in shape {shape}")
+    check_axis("split", dim, shape)
     n = shape[dim]
     if hasattr(split_size, "__index__") and not getattr(split_size, "ndim", 0):
         if split_size < 1:
             raise ValueError(f"split: pieces of {split_size}")
         sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
     else:
-        sizes = list(split_size)
+        try:
+            sizes = [operator.index(size) for size in split_size]
+        except TypeError:
+            raise TypeError(f"split: an integer, or a list of integers, expected, got {split_size!r}") from None
         if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ValueError(f"split: sizes {sizes} do not add up to {n}, the size of axis {dim} of shape {shape}")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
@@ -181,7 +192,10 @@ def pad(x, padding, mode="constant", value=0.0):
 
 
 def _pairs(padding, shape):
-    padding = list(padding)
+    try:
+        padding = list(padding)
+    except TypeError:
+        raise TypeError(f"pad: a pair of numbers for each axis expected, got {padding!r}") from None
     if len(padding) and hasattr(padding[0], "__index__") and not getattr(padding[0], "ndim", 0):
         if len(padding) % 2 or len(padding) > 2 * len(shape):
             raise ValueError(f"pad: {len(padding)} numbers are not pairs for the axes of shape {shape}")

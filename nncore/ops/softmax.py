@@ -1,7 +1,7 @@
 """softmax and log_softmax along an axis: stable for scores of any size, as the largest is subtracted first."""
 from .. import _core
 from .._core import as_float, record
-from .move import transpose
+from .move import check_axis, transpose
 from .names import numpy_names
 
 __all__ = ["softmax", "log_softmax"]
@@ -12,6 +12,7 @@ def softmax(x, dim=-1):
     """y = exp(x) / sum(exp(x)) along an axis."""
     x = as_float(x)
     if dim not in (-1, x.array.ndim - 1):
+        check_axis("softmax", dim, x.array.shape)
         return transpose(softmax(transpose(x, dim, -1)), dim, -1)
     y = _core.softmax(x.array)
     return record(y, _softmax_grad, (x,), (y,))
@@ -26,6 +27,7 @@ def log_softmax(x, dim=-1):
     """y = x - log(sum(exp(x))) along an axis."""
     x = as_float(x)
     if dim not in (-1, x.array.ndim - 1):
+        check_axis("log_softmax", dim, x.array.shape)
         return transpose(log_softmax(transpose(x, dim, -1)), dim, -1)
     y = _core.log_softmax(x.array)
     return record(y, _log_softmax_grad, (x,), (y,))
