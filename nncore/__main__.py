@@ -28,15 +28,19 @@ def main(arguments=None):
 def _exit():
     try:
         code = main()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where standard output was closed from the start
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     except MemoryError as error:
         print(f"nncore: out of memory: {error}", file=sys.stderr)
         code = 1
-    except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of the output: the reader, `head` for one, has seen enough, or the disk is full
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"nncore: {error}", file=sys.stderr)
         code = 1
     sys.exit(code)
 

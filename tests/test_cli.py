@@ -88,6 +88,9 @@ def test_train_without_validation_and_hidden_layers():
     (["mnist", "--data", ROOT], "train-images-idx3-ubyte.gz"),
     (["digits", "--data", ROOT], "--data is for mnist and fashion"),
     (["--save", "/nonexistent/x"], "cannot write"),
+    (["--save", ""], "it has no name"),
+    (["--save", "weights/"], "it has no name"),
+    (["--save", "x" * 300], "File name too long"),
     (["--patience", "2", "--validation", "0"], "needs validation data"),
     (["--validation", "0.9999"], "leaves a part empty"),
     (["--epochs", "0"], "--epochs"),
@@ -97,13 +100,19 @@ def test_train_without_validation_and_hidden_layers():
     (["--lr", "nan"], "--lr"),
     (["--hidden", "3,x"], "--hidden"),
     (["--hidden", "0"], "--hidden"),
-    (["--dropout", "1"], "--dropout"),
+    (["--dropout", "1"], "--dropout: invalid float from 0.0 to 1.0, not that itself"),
     (["cifar"], "cifar"),
 ])
 def test_wrong_use(arguments, message):
     result = command("train", *arguments)
     assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
     assert "test accuracy" not in result.stdout
+
+
+def test_a_directory_of_the_weights_name_is_seen_before_the_training(tmp_path):
+    (tmp_path / "w.npz").mkdir()
+    result = command("train", "--epochs", "1", "--save", str(tmp_path / "w"))
+    assert result.returncode == 2 and "it is a directory" in result.stderr and not result.stdout
 
 
 def test_damaged_file(small_mnist, tmp_path):
@@ -154,6 +163,20 @@ def test_ctrl_c_stops_within_a_second(tmp_path):
     assert path.exists()
 
 
+def test_weights_that_cannot_be_saved_after_ctrl_c(tmp_path, monkeypatch, capsys):
+    """The folder went away while the training ran: no traceback, and the exit code of Ctrl-C."""
+    from nncore.train import command as module
+
+    def interrupted(*_):
+        os.rmdir(tmp_path / "gone")
+        raise KeyboardInterrupt
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(module, "_epoch", interrupted)
+    arguments = ["--save", str(tmp_path / "gone" / "weights")]
+    assert module.run(module.parser().parse_args(arguments)) == 130
+    assert re.match(r"interrupted in epoch 1 of 30; weights not saved: .*No such file", capsys.readouterr().err)
+
+
 def test_progress_bar_on_a_terminal():
     main, side = pty.openpty()
     process = subprocess.Popen([sys.executable, "-m", "nncore", "train", "--epochs", "2"], stdin=side, stdout=side,
@@ -178,6 +201,32 @@ def test_a_closed_pipe_is_no_traceback():
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait(timeout=60) == 1
     process.stderr.close()
+
+
+def test_what_was_learned_is_kept_when_nobody_reads_on(tmp_path):
+    process = subprocess.Popen([sys.executable, "-m", "nncore", "train", "--epochs", "500", "--save",
+                                str(tmp_path / "w")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    while not process.stdout.readline().startswith(b"epoch"):
+        pass
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(timeout=60) == 1
+    process.stderr.close()
+    assert os.listdir(tmp_path) == ["w.npz"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full on this system")
+@pytest.mark.parametrize("arguments", [["info"], ["train", "--epochs", "1"]])
+def test_a_full_disk_is_no_traceback(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "nncore", *arguments], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 1 and re.fullmatch(r"nncore: .*No space left on device\n", done.stderr)
+
+
+def test_standard_output_may_be_closed():
+    done = subprocess.run([sys.executable, "-m", "nncore", "info"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True, timeout=60, cwd=ROOT, preexec_fn=lambda: os.close(1))
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_info():

@@ -37,7 +37,8 @@ def add_arguments(parser):
             if not (low <= value < high if open_high else low <= value <= high) or value == float("inf"):
                 raise ValueError(text)
             return value
-        parse.__name__ = f"{kind.__name__} from {low}" + (f" to {high}" if high != float("inf") else "")
+        end = "" if high == float("inf") else f" to {high}" + ", not that itself," * open_high
+        parse.__name__ = f"{kind.__name__} from {low}{end}"
         return parse
 
     def sizes(text):
@@ -64,7 +65,7 @@ def add_arguments(parser):
         help="stop after N epochs without a lower validation loss and go back to the best weights")
     add("--seed", type=int, default=0, metavar="N", help="default: 0")
     add("--threads", type=count, metavar="N", help="threads to use at most")
-    add("--save", metavar="FILE", help="write the weights to FILE, in NumPy's .npz format, at the end")
+    add("--save", metavar="FILE", help="write the weights to FILE, in NumPy's .npz format, at the end or after Ctrl-C")
 
 
 def run(arguments):
@@ -101,9 +102,22 @@ def _complete(a):
         return "digits come with nncore: --data is for mnist and fashion"
     if a.patience and not a.validation:
         return "--patience needs validation data: --validation must not be 0"
-    folder = os.path.dirname(os.path.abspath(a.save)) if a.save else None
-    if folder and (not os.path.isdir(folder) or not os.access(folder, os.W_OK) or os.path.isdir(a.save)):
-        return f"--save {a.save}: cannot write a file of that name"
+    problem = None if a.save is None else _cannot_save(a.save)
+    return problem and f"--save {a.save!r}: cannot write a file of that name: {problem}"
+
+
+def _cannot_save(path):
+    """Why the weights cannot be written there, if so: better known before hours of training than after."""
+    name, part = _names(path)
+    if not os.path.basename(path):
+        return "it has no name"
+    if os.path.isdir(path) or os.path.isdir(name):
+        return "it is a directory"
+    try:
+        open(part, "wb").close()
+        os.remove(part)
+    except OSError as error:
+        return error.strerror
     return None
 
 
@@ -149,9 +163,11 @@ def _train(model, train, watch, test, a):
             _say(f"weights of epoch {stopping.best_epoch + 1}")
         accuracy = evaluate(model, test, losses.cross_entropy)[1]
     except KeyboardInterrupt:
-        saved = f"; weights saved in {_save(model, a.save)}" if a.save else ""
-        print(f"interrupted in epoch {epoch} of {a.epochs}{saved}", file=sys.stderr)
+        print(f"interrupted in epoch {epoch} of {a.epochs}{_rescue(model, epoch, a)}", file=sys.stderr)
         return 130
+    except OSError:  # nobody reads what is printed, or the log's disk is full
+        _rescue(model, epoch, a)
+        raise
     problem = None
     if a.save:
         try:
@@ -185,13 +201,33 @@ def _widths(model):
     return [linear[0].weight.shape[0], *(layer.weight.shape[1] for layer in linear)]
 
 
+def _names(path):
+    """The file that --save means, and its name while it is written."""
+    path = path if path.endswith(".npz") else path + ".npz"
+    return path, path + ".part"
+
+
 def _save(model, path):
     """Writes the weights, all or nothing: under another name first. Returns the file's name."""
-    path = path if path.endswith(".npz") else path + ".npz"
-    with open(path + ".part", "wb") as file:
-        np.savez(file, **model.state_dict())
-    os.replace(path + ".part", path)
+    path, part = _names(path)
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, **model.state_dict())
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
     return path
+
+
+def _rescue(model, epoch, a):
+    """Saves the weights of a training that ends before its time, if it has begun. Returns what became of them."""
+    if not a.save or not epoch:
+        return ""
+    try:
+        return f"; weights saved in {_save(model, a.save)}"
+    except OSError as error:
+        return f"; weights not saved: {error}"
 
 
 def _amount(n, thing):
