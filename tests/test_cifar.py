@@ -141,9 +141,22 @@ def test_damaged_archives(nowhere):  # noqa: F811
     with pytest.raises(ValueError, match="without data_batch_5.bin, test_batch.bin"):
         cifar10(nowhere)
     archive(path)
-    path.write_bytes(path.read_bytes()[:50000])
-    with pytest.raises(ValueError, match="cut short"):
-        cifar10(nowhere)
+    whole = path.read_bytes()
+    for data in (whole[:50000], whole[:-1], b"", b"no archive"):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="cut short"):
+            cifar10(nowhere)
+
+
+@pytest.mark.parametrize("level", [0, 9])
+def test_one_wrong_byte_of_an_archive_is_noticed(nowhere, level):  # noqa: F811
+    path = nowhere / cifar.ARCHIVE
+    archive(path)
+    whole = gzip.compress(gzip.decompress(path.read_bytes()), level)
+    for place in range(20, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        with pytest.raises(ValueError, match="cifar-10-binary.tar.gz: "):
+            cifar10(nowhere)
 
 
 def test_the_archive_is_downloaded_once(server, nowhere, monkeypatch):  # noqa: F811

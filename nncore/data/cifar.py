@@ -116,13 +116,15 @@ def _read_archive(path):
 
     train, test, read = _room(len(TRAIN) * BATCH), _room(BATCH), set()
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with gzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 name = os.path.basename(member.name).removesuffix(".bin")
                 if member.isfile() and name in (*TRAIN, TEST):
                     to = test if name == TEST else _part(train, TRAIN.index(name))
                     _records(archive.extractfile(member), f"{path}: {member.name}", to)
                     read.add(name)
+            while unpacked.read(1 << 20):  # gzip's checksum stands at its end, which tarfile does not read
+                pass
     except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: cut short or damaged ({error})") from error
     missing = [name + ".bin" for name in (*TRAIN, TEST) if name not in read]
