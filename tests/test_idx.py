@@ -50,6 +50,7 @@ BODY = encode(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
     (b"\x00\x00\x08\x00" + BODY[4:], "not an idx file"),
     (b"PK\x03\x04" + BODY[4:], "not an idx file"),
     (b"\x00\x00\x08\x03" + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1), "more than it can hold"),
+    (b"\x00\x00\x08\x03" + struct.pack(">3I", 0, 2**32 - 1, 2**32 - 1), "impossible shape"),
 ])
 def test_wrong_content(tmp_path, data, reason, compressed):
     path = write(tmp_path / "train-images", data, compressed)

@@ -49,7 +49,10 @@ def _read_elements(file, path, room):
     if size > room:
         raise ValueError(f"{path}: cut short: its header announces shape {shape}, {size} bytes, more than it can hold")
 
-    array = np.empty(shape, dtype)
+    try:
+        array = np.empty(shape, dtype)
+    except ValueError:  # no elements, but more than an address can count along the other axes
+        raise ValueError(f"{path}: its header announces the impossible shape {shape}") from None
     rest = memoryview(array.reshape(-1).view(np.uint8))
     while len(rest):
         n = file.readinto(rest[:_PIECE])
