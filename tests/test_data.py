@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nncore
-from nncore.data import DataLoader, Standardizer, datasets, digits, download, fashion_mnist, mnist, split, split_rows
+from nncore.data import (
+    DataLoader, Standardizer, augment, datasets, digits, download, fashion_mnist, mnist, split, split_rows)
 
 NAMES = datasets._FILES
 
@@ -293,6 +294,13 @@ def test_batches_outlive_the_loader_and_the_arrays():
     assert (batch.inputs.numpy() == x[:2]).all()
 
 
+def test_rows_are_the_loader_s_own():
+    rows = np.array([2, 0])
+    loader = DataLoader(np.arange(3), rows=rows, batch_size=2)
+    rows[:] = 1
+    assert next(iter(loader)).inputs.numpy().tolist() == [2, 0]
+
+
 def test_rows():
     y = np.arange(10)
     train, held = split_rows(10, 0.3, seed=4)
@@ -373,6 +381,12 @@ def test_nan_passes():
     (ValueError, "selects no samples", dict(inputs=np.zeros(3), rows=np.zeros(3, bool))),
     (ValueError, "does not fit 3 samples", dict(inputs=np.zeros(3), rows=np.zeros(2, bool))),
     (TypeError, "neither integers nor bools", dict(inputs=np.zeros(3), rows=[0.0])),
+    (ValueError, "selects no samples", dict(inputs=np.zeros(3), rows=[])),
+    (ValueError, r"rows \(1, 2\) are neither a list", dict(inputs=np.zeros(3), rows=[[0, 1]])),
+    (TypeError, "int32: ColorJitter and Normalize need", dict(inputs=np.zeros((3, 4, 4), "i4"),
+                                                              augment=[augment.ColorJitter(0.1)])),
+    (TypeError, "bool: ColorJitter and Normalize need", dict(inputs=np.zeros((3, 4, 4), bool),
+                                                             augment=augment.Normalize(0, 1))),
 ])
 def test_wrong_use(error, match, arguments):
     with pytest.raises(error, match=match):
@@ -452,6 +466,16 @@ def test_standardizer_wrong_use():
         Standardizer().fit(np.zeros((3, 3)), rows=[])
     with pytest.raises(TypeError, match="object"):
         Standardizer().fit(np.array([None]))
+    with pytest.raises(ValueError, match="Standardizer: the mask rows .2,. does not fit 3 samples"):
+        Standardizer().fit(np.zeros((3, 3)), rows=[True, False])
+    with pytest.raises(ValueError, match="Standardizer: rows -1 to 3 are not all within 0 to 2"):
+        Standardizer().fit(np.zeros((3, 3)), rows=[-1, 3])
+
+
+def test_standardizer_of_less_than_float32_holds():
+    x = np.array([[1e-39, 1e-35, 1.0], [2e-39, 1e-35 + 1e-41, 1.0]])
+    s = Standardizer().fit(x)
+    assert (s.std == 1).all() and np.isfinite(s(x)).all()
 
 
 # Splitting

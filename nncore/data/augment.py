@@ -63,9 +63,10 @@ class RandomCrop(Step):
         if padding_mode not in PADDING:
             raise ValueError(f"RandomCrop: padding_mode is one of {', '.join(PADDING)}, not {padding_mode!r}")
         self.size = _size(self, size)
-        self.padding = tuple(int(n) for n in np.atleast_1d(padding))
-        if len(self.padding) not in (1, 2, 4) or min(self.padding) < 0:
-            raise ValueError(f"RandomCrop: padding {padding!r} is not 1, 2 or 4 numbers from 0 on")
+        self.padding = (padding,) if np.ndim(padding) == 0 else tuple(padding)
+        if len(self.padding) not in (1, 2, 4) or not all(_whole(n, 0) for n in self.padding):
+            raise ValueError(f"RandomCrop: padding {padding!r} is not 1, 2 or 4 numbers of pixels from 0 on")
+        self.padding = tuple(int(n) for n in self.padding)
         self.padding_mode, self.fill = padding_mode, fill
 
 
@@ -111,9 +112,9 @@ class Cutout(Step):
     rank = 3
 
     def __init__(self, size, n_holes=1, value=0, p=1.0):
+        if not _whole(n_holes, 1) or n_holes > HOLES:
+            raise ValueError(f"Cutout: n_holes is {n_holes!r}, not 1 to {HOLES}")
         self.size, self.n_holes, self.value, self.p = _size(self, size), int(n_holes), value, _probability(self, p)
-        if not 1 <= self.n_holes <= HOLES:
-            raise ValueError(f"Cutout: n_holes is {n_holes}, not 1 to {HOLES}")
 
 
 class RandomErasing(Step):
@@ -139,6 +140,8 @@ class _Mix(Step):
     def __init__(self, alpha=1.0, p=1.0, num_classes=None):
         if not 0 < alpha < math.inf:
             raise ValueError(f"{type(self).__name__}: alpha {alpha!r} is not above 0")
+        if num_classes is not None and not _whole(num_classes, 1):
+            raise ValueError(f"{type(self).__name__}: num_classes {num_classes!r} is not a number of classes")
         self.alpha, self.p, self.num_classes = float(alpha), _probability(self, p), num_classes
 
 
@@ -283,6 +286,11 @@ def checked(steps):
     return steps
 
 
+def need_white(steps):
+    """Whether steps depend on what white is: 255 for bytes, 1 for floats, and for other numbers nobody knows."""
+    return any(isinstance(step, (ColorJitter, Normalize)) for step in checked(steps))
+
+
 def _images(data):
     x = data.detach().array if isinstance(data, Tensor) else to_array(data)
     if x.dtype not in ("float32", "uint8"):
@@ -298,9 +306,13 @@ def _probability(step, p):
     return float(p)
 
 
+def _whole(n, least):
+    return hasattr(n, "__index__") and least <= n < 2**31
+
+
 def _size(step, size):
     pair = (size, size) if np.ndim(size) == 0 else tuple(size)
-    if len(pair) != 2 or not all(hasattr(n, "__index__") and n >= 1 for n in pair):
+    if len(pair) != 2 or not all(_whole(n, 1) for n in pair):
         raise ValueError(f"{type(step).__name__}: size {size!r} is not a number of pixels, or two, from 1 on")
     return tuple(int(n) for n in pair)
 

@@ -15,6 +15,7 @@ from ..random import Generator, default_generator
 from ..tensor import Tensor
 from . import augment as augmenting
 from .scaling import Standardizer
+from .split import row_numbers
 
 
 class Batch(NamedTuple):
@@ -47,7 +48,8 @@ class DataLoader:
 
     def __init__(self, inputs, targets=None, batch_size=32, shuffle=False, drop_last=False, seed=None, *, rows=None,
                  scale=None, shift=None, transform=None, augment=None):
-        inputs = _inputs(inputs, not (scale is shift is augment is None) or isinstance(transform, Standardizer))
+        scaled = not (scale is shift is augment is None) or isinstance(transform, Standardizer)
+        inputs = _inputs(inputs, scaled, augment)
         n = len(inputs)
         if n == 0:
             raise ValueError(f"DataLoader: no samples in inputs {inputs.shape}")
@@ -78,7 +80,7 @@ class DataLoader:
         if augment is not None:
             self._inputs.expect(self._targets, targets)
 
-        self._rows = None if rows is None else _row_numbers(rows, n)
+        self._rows = None if rows is None else row_numbers(rows, n, "DataLoader")
         self._count = n if rows is None else len(self._rows)
         if drop_last and self._count < batch_size:
             raise ValueError(f"DataLoader: drop_last leaves nothing of {self._count} samples, batch_size {batch_size}")
@@ -156,8 +158,11 @@ class _Images:
         return self.plan.mixed(x, t.array, self.classes, self.streams)
 
 
-def _inputs(data, scaled):
+def _inputs(data, scaled, augment):
     x = _numbers(data, "inputs")
+    if augment is not None and x.dtype.kind != "f" and x.dtype != np.uint8 and augmenting.need_white(augment):
+        raise TypeError(f"DataLoader: inputs of dtype {x.dtype}: ColorJitter and Normalize need bytes, or floats from "
+                        "0 to 1")
     if x.dtype.kind == "f" or (scaled and x.dtype.kind in "iu" and x.dtype != np.uint8):
         return np.ascontiguousarray(x, np.float32)
     if x.dtype.kind == "b" or x.dtype == np.uint8:
@@ -200,18 +205,3 @@ def _factor(value, missing, inputs, name):
         except ValueError:
             raise ValueError(f"DataLoader: {name} {array.shape} does not fit samples {inputs.shape[1:]}") from None
     return _core.from_buffer(np.ascontiguousarray(array, np.float32).reshape(-1))
-
-
-def _row_numbers(rows, n):
-    rows = np.asarray(rows)
-    if rows.dtype.kind == "b":
-        if rows.shape != (n,):
-            raise ValueError(f"DataLoader: the mask rows {rows.shape} does not fit {n} samples")
-        rows = np.flatnonzero(rows)
-    if rows.dtype.kind not in "iu":
-        raise TypeError(f"DataLoader: rows of dtype {rows.dtype} are neither integers nor bools")
-    if rows.ndim != 1 or not rows.size:
-        raise ValueError(f"DataLoader: rows {rows.shape} selects no samples")
-    if rows.min() < 0 or rows.max() >= n:
-        raise ValueError(f"DataLoader: rows {rows.min()} to {rows.max()} are not all within 0 to {n - 1}")
-    return np.ascontiguousarray(rows, np.int64)

@@ -1,6 +1,9 @@
 """Bringing features to a common scale, with numbers taken from the training data alone."""
 import numpy as np
 
+from .split import row_numbers
+
+_LEAST = np.finfo(np.float32).tiny  # below it 1 / std may be infinite in float32
 _PIECE = 1 << 18  # elements converted to float64 at a time: 2 MB, whatever the size of the data
 
 
@@ -15,8 +18,8 @@ class Standardizer:
     need it: a pixel lit once in 60000 images would be blown up 245 times).
 
     After `fit`, mean, std, scale = 1 / std and shift = -mean / std are float32 arrays in the shape of a sample, or of
-    shape (1,). A constant feature gets std 1 and so becomes 0; constant means to float32 precision, std <= 1e-7 |mean|.
-    std divides by n, not n - 1. A feature with a NaN in it becomes NaN.
+    shape (1,). A constant feature gets std 1 and so becomes 0; constant means to float32's precision and range,
+    std <= 1e-7 |mean| or std < 1.2e-38. std divides by n, not n - 1. A feature with a NaN in it becomes NaN.
     """
 
     def __init__(self, per_feature=True):
@@ -29,13 +32,12 @@ class Standardizer:
         One pass over bytes, whose sums are exact; two over anything else, since mean and squares in one pass would
         lose the small deviations of large numbers. A few MB are needed beside the data, however large they are.
         """
-        x, rows = np.asarray(inputs), None if rows is None else np.asarray(rows)
-        if rows is not None and rows.dtype == bool:
-            rows = np.flatnonzero(rows)
+        x = np.asarray(inputs)
         if x.dtype.kind not in "fiub":
             raise TypeError(f"Standardizer: inputs of dtype {x.dtype} are not real numbers")
-        if x.ndim == 0 or x.size == 0 or (rows is not None and not len(rows)):
+        if x.ndim == 0 or x.size == 0:
             raise ValueError(f"Standardizer: no samples to fit in inputs {x.shape}")
+        rows = None if rows is None else row_numbers(rows, len(x), "Standardizer")
         shape = x.shape[1:] if self.per_feature else (1,)
         x = x.reshape(len(x), -1)
         n = (len(x) if rows is None else len(rows)) * (1 if self.per_feature else x.shape[1])
@@ -47,7 +49,7 @@ class Standardizer:
             else:
                 variance = self._sums(x, rows, mean)[1] / n
             std = np.sqrt(np.maximum(variance, 0))
-            std[std <= 1e-7 * np.abs(mean)] = 1
+            std[std <= np.maximum(1e-7 * np.abs(mean), _LEAST)] = 1
             self.mean, self.std, self.scale, self.shift = (
                 a.astype(np.float32).reshape(shape) for a in (mean, std, 1 / std, -mean / std))
         return self

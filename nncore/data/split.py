@@ -28,3 +28,24 @@ def split_rows(count, fraction=0.1, seed=0):
         raise ValueError(f"split: {fraction} of {count} samples leaves a part empty")
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def row_numbers(rows, count, what):
+    """The row numbers that `rows`, numbers or a mask of bools, selects of `count` rows: an int64 array of its own.
+
+    what: the name that errors begin with.
+    """
+    rows = np.asarray(rows)
+    if rows.dtype.kind == "b":
+        if rows.shape != (count,):
+            raise ValueError(f"{what}: the mask rows {rows.shape} does not fit {count} samples")
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1:
+        raise ValueError(f"{what}: rows {rows.shape} are neither a list of row numbers nor a mask")
+    if not rows.size:
+        raise ValueError(f"{what}: rows selects no samples")
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"{what}: rows of dtype {rows.dtype} are neither integers nor bools")
+    if rows.min() < 0 or rows.max() >= count:
+        raise ValueError(f"{what}: rows {rows.min()} to {rows.max()} are not all within 0 to {count - 1}")
+    return np.array(rows, np.int64, order="C")
