@@ -115,6 +115,9 @@ cdef class Array:
             return (<uint64_t *>self.v.p)[0]
         return (<double *>self.v.p)[0]
 
+    def __reduce__(self):   # copies and what a pickle brings back have memory of their own
+        return from_numpy, (self.numpy().copy(),)
+
     def wrote(self):
         """Tell that the memory was written in place: gradients that saved its values will refuse to run."""
         touch(self)
@@ -360,6 +363,13 @@ def from_buffer(object x):
         return a
     finally:
         PyBuffer_Release(&b)
+
+
+def from_numpy(object x):
+    """A copy of a NumPy array of one of DTYPES, the internal ones included."""
+    cdef Array a = empty(x.shape, x.dtype.name)
+    a.numpy()[...] = x
+    return a
 
 
 def borrow(object x):

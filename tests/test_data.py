@@ -1,8 +1,10 @@
 """Data sets, download, loader, standardisation and splitting."""
+import copy
 import gzip
 import hashlib
 import http.server
 import os
+import pickle
 import struct
 import threading
 
@@ -292,6 +294,42 @@ def test_batches_outlive_the_loader_and_the_arrays():
     x = np.arange(12, dtype=np.float32).reshape(4, 3)
     batch = next(iter(DataLoader(x.copy(), x.copy(), batch_size=2)))
     assert (batch.inputs.numpy() == x[:2]).all()
+
+
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],
+                         ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("options", [
+    dict(scale=0.5, shift=np.arange(12).reshape(4, 3)), dict(rows=[8, 2, 3, 5]), dict(transform=Standardizer()),
+    dict(augment=[augment.RandomCrop(3, padding=1), augment.Normalize(0.5, 0.2), augment.Mixup()])])
+def test_a_copy_goes_on_as_its_original(options, make_copy):
+    x, y = np.random.default_rng(0).integers(0, 256, (10, 4, 3), np.uint8), np.arange(10)
+    if "transform" in options:
+        options["transform"].fit(x)
+    loader = DataLoader(x, y, 3, shuffle=True, seed=3, **options)
+    arrays(loader)
+    twin = make_copy(loader)
+    for _ in range(2):
+        for a, b in zip(arrays(loader), arrays(twin), strict=True):
+            assert (a == b).all() and a.dtype == b.dtype
+
+
+def test_a_copy_follows_the_global_seed():
+    loader = DataLoader(np.arange(20), np.arange(20), shuffle=True)
+    twin = copy.deepcopy(loader)
+    orders = []
+    for one in (loader, twin):
+        nncore.manual_seed(5)
+        orders.append(arrays(one)[0].tolist())
+    assert orders[0] == orders[1]
+
+
+def test_generators_copy_and_pickle():
+    generator = nncore.Generator(2**64 - 1)
+    nncore.rand(3, generator=generator)
+    twins = copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))
+    assert all(twin.get_state() == (2**64 - 1, 1) for twin in twins)
+    expected = nncore.rand(3, generator=generator).numpy()
+    assert all((nncore.rand(3, generator=twin).numpy() == expected).all() for twin in twins)
 
 
 def test_rows_are_the_loader_s_own():

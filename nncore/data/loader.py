@@ -113,6 +113,15 @@ class DataLoader:
                 x, t = inputs.mixed(x, t)
             yield Batch(x if transform is None else transform(x), t)
 
+    def __getstate__(self):
+        """For copies and pickles, which hold the data. What draws from nncore.manual_seed's generator goes on to."""
+        return {**vars(self), "_state": None if self._state is default_generator.state else self._state}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if self._state is None:
+            self._state = default_generator.state
+
     def __repr__(self):
         return f"DataLoader({self._count} samples, {len(self)} batches of {self.batch_size}, shuffle={self.shuffle})"
 
