@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,9 +52,29 @@ def parse(argv):
         parser.error("--threads takes numbers and `all`")
     if not 1 <= options.threads[0] <= options.threads[-1] <= cores:
         parser.error(f"--threads: this process may use {cores} cores")
+    problem = unusable(options)
+    if problem:
+        parser.error(problem)
     options.rounds = options.rounds or (3 if options.quick else 11)
     options.seconds = (options.ms or (4 if options.quick else 20)) / 1e3
     return options
+
+
+def unusable(options):
+    """What would be found out only after minutes of measuring, or leave an empty table; None if all is well."""
+    if options.rounds is not None and options.rounds < 1:
+        return f"--rounds: at least 1, not {options.rounds}"
+    if options.ms is not None and not 0 < options.ms < 1e5:
+        return f"--ms: above 0 and below 100000, not {options.ms}"
+    if shutil.which(options.python) is None:
+        return f"--python: there is no program {options.python}"
+    names = [case.name for q in options.questions if q in IN_WORKERS for case in IN_WORKERS[q].cases(options.quick)]
+    if names and not any(options.cases in name for name in names):
+        return f"--cases: no case of {', '.join(options.questions)} has {options.cases!r} in its name"
+    folder = os.path.dirname(os.path.abspath(options.json or ""))
+    if options.json and (not os.access(folder, os.W_OK) or os.path.isdir(options.json)):
+        return f"--json: cannot write {options.json}"
+    return None
 
 
 def progress(text):

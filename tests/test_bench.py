@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from bench import cnn, conv, elementwise, gemm, mlp, overhead, table  # noqa: E402
+from bench.__main__ import parse  # noqa: E402
 from bench.case import Case, Figure, Result, judge  # noqa: E402
 from bench.controller import disagreements, worth_measuring  # noqa: E402
 from bench.timed import Timed  # noqa: E402
@@ -94,6 +95,17 @@ def test_nncore_offers_every_kind_of_case_and_figures_name_cases(question):
     for figure in question.FIGURES:
         for prefix in figure.cases:
             assert any(n.startswith(prefix) for n in names), f"{figure.text}: no case {prefix!r}"
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--rounds", "0"], "--rounds: at least 1"), (["--rounds", "-3"], "--rounds: at least 1"),
+    (["--ms", "0"], "--ms: above 0"), (["--ms", "nan"], "--ms: above 0"), (["--cases", "no such"], "no case of gemm has"),
+    (["--python", "/nonexistent/python"], "--python: there is no program"),
+    (["--json", "/nonexistent/x.json"], "--json: cannot write"), (["--json", "."], "--json: cannot write")])
+def test_what_cannot_be_used_is_said_before_anything_is_measured(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(["gemm", "--threads", "1", "--quick", *arguments])
+    assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_short_run_against_numpy(tmp_path):
