@@ -99,7 +99,8 @@ def test_nncore_offers_every_kind_of_case_and_figures_name_cases(question):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--rounds", "0"], "--rounds: at least 1"), (["--rounds", "-3"], "--rounds: at least 1"),
-    (["--ms", "0"], "--ms: above 0"), (["--ms", "nan"], "--ms: above 0"), (["--cases", "no such"], "no case of gemm has"),
+    (["--ms", "0"], "--ms: above 0"), (["--ms", "nan"], "--ms: above 0"),
+    (["--cases", "no such"], "no case of gemm has"),
     (["--python", "/nonexistent/python"], "--python: there is no program"),
     (["--json", "/nonexistent/x.json"], "--json: cannot write"), (["--json", "."], "--json: cannot write")])
 def test_what_cannot_be_used_is_said_before_anything_is_measured(arguments, message, capsys):

@@ -111,6 +111,23 @@ def test_no_line_names_a_place_on_somebody_s_machine():
                 if re.search(r"(^|[\s(`\"'=])/(tmp|home|work|root|opt|Users)/|file://|localhost|127\.0\.0\.1", line)]
 
 
+def test_the_size_of_a_call_and_of_its_header():
+    header = (ROOT / "csrc" / "nn.h").read_text()
+    views = int(re.search(r"#define NN_MAX_VIEWS (\d+)", header)[1])
+    assert int(re.search(r"one C record of (\d+) bytes", README)[1]) == 8 + 32 * views + 32
+    lines = [(ROOT / "csrc" / name).read_text().count("\n") for name in ("nn.h", "ops.inc")]
+    assert abs(int(re.search(r"nn\.h\), (\d+) lines", README)[1]) - lines[0]) < 10
+    said = re.search(r"the whole interface, about (\d+) lines", (ROOT / "csrc" / "README.md").read_text())[1]
+    assert abs(int(said) - sum(lines)) < 20
+
+
+def test_every_file_of_c_is_in_the_list():
+    text = (ROOT / "csrc" / "README.md").read_text()
+    names = {path.name for path in (ROOT / "csrc").rglob("*") if path.suffix in (".c", ".h", ".inc")} - {
+        "avx2.c", "avx512.c", "baseline.c"}  # isa/*.c
+    assert not {name for name in names if not re.search(rf"(?<!\w){name}", text)}
+
+
 # ---- CONTRIBUTING ----------------------------------------------------------------------------------------------------
 
 def sections():
