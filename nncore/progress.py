@@ -1,4 +1,5 @@
 """A progress bar of one line. It shows on a terminal and is silent everywhere else, so logs stay readable."""
+import os
 import shutil
 import sys
 import time
@@ -25,8 +26,15 @@ class Progress:
         filled = min(width, width * done // self.total) if self.total else 0
         bar = "=" * filled + ">" * (filled < width) + " " * (width - filled - 1)
         line = f"{self.label} [{bar}] {note}"
-        self.stream.write("\r\x1b[K" + line[:shutil.get_terminal_size().columns - 1])
+        self.stream.write("\r\x1b[K" + line[:self._columns() - 1])
         self.stream.flush()
+
+    def _columns(self):
+        """Of the terminal that is drawn on: standard output, which shutil asks about, may be a file."""
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or shutil.get_terminal_size().columns
+        except (AttributeError, OSError, ValueError):
+            return shutil.get_terminal_size().columns
 
     def close(self):
         """Clears the line, so that whatever is printed next starts on an empty one."""

@@ -1,4 +1,5 @@
 """`python -m nncore`: the commands as a newcomer types them, each in a process of its own."""
+import fcntl
 import gzip
 import os
 import pty
@@ -7,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 import nncore
 from nncore.data import digits
+from nncore.progress import Progress
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -192,6 +195,16 @@ def test_progress_bar_on_a_terminal():
     assert process.wait(timeout=60) == 0
     assert b"=" * 24 in seen and b"\r\x1b[K" in seen
     assert re.search(rb"test accuracy [01]\.\d{4}\r\n$", seen)
+
+
+def test_the_bar_fits_its_terminal_where_the_output_goes_to_a_file():
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    with os.fdopen(side, "w") as terminal, Progress(10, "a label of", terminal) as progress:
+        progress.update(5, "and a note that together are far longer than thirty columns")
+    seen = os.read(main, 65536)
+    os.close(main)
+    assert [len(line) for line in seen.replace(b"\x1b[K", b"").split(b"\r")] == [0, 29, 0]
 
 
 def test_a_closed_pipe_is_no_traceback():
