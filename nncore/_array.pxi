@@ -407,8 +407,8 @@ def reshape(Array x, shape):
         unknown = shape.index(-1)
         shape = shape[:unknown] + (1,) + shape[unknown + 1:]
         if -1 in shape:
-            raise ValueError(f"reshape: {x.shape} to {shape[:unknown] + (-1,) + shape[unknown + 1:]}: only one size may "
-                             "be -1")
+            raise ValueError(f"reshape: {x.shape} to {shape[:unknown] + (-1,) + shape[unknown + 1:]}: only one size "
+                             "may be -1")
     v.dtype = x.v.dtype
     set_shape(&v, shape)
     for d in range(v.nd):

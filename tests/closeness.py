@@ -1,4 +1,4 @@
-"""How a result of the engine is judged: see the head of cases.py for what the tolerances mean."""
+"""How a result of the engine is judged: see cases/__init__.py for what the tolerances mean."""
 import numpy as np
 
 from cases import EPS, Booleans, Integers

@@ -1,6 +1,6 @@
 """Ladder 4: arrays beyond one block of work (16384 elements), where drivers cut, against NumPy in float64.
 
-The cases of cases.py all fit one block. The sizes here end a little before, at and a little behind the end of a block,
+The tables of cases all fit one block. The sizes here end a little before, at and a little behind the end of a block,
 lie on few long and on many short rows, and are no multiples of a vector.
 """
 import numpy as np

@@ -1,4 +1,4 @@
-"""Ladder 2: every op x every instruction set x every case of cases.py: output and gradients against the reference."""
+"""Ladder 2: every op x every instruction set x every case of cases/: output and gradients against the reference."""
 import functools
 import random
 

@@ -1,7 +1,7 @@
 """Ladder 3: inputs beside unreadable pages. Kernels may read 64 bytes behind the end of an input, and not one more, nor
 anything before its start; gather_rows and augment, which read memory that is not ours, must not even read those 64.
 
-Guard bytes cannot see reads. Here every input of every case of cases.py ends 64 bytes before a page that must not be
+Guard bytes cannot see reads. Here every input of every case of tests/cases ends 64 bytes before a page that must not be
 touched, then starts right behind one. A read too far ends the process: so it is another one, for each instruction set.
 """
 import ctypes

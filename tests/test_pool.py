@@ -1,4 +1,4 @@
-"""Pooling, upsampling, padding and dropout of channels beyond the cases of cases.py: conventions, large maps, wrong
+"""Pooling, upsampling, padding and dropout of channels beyond the cases of tests/cases: conventions, large maps, wrong
 use, memory, compiled steps, layers.
 """
 import gc
