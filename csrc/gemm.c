@@ -13,11 +13,11 @@
  * a is read in place, by broadcast; one that is stored transposed, or whose rows share cache sets, is packed for every
  * task, unless c is narrow: then it is used too few times. b is read in place for few rows, and where it is small and
  * its rows do not fall into the same few cache sets; where all rows are one task, each panel is packed as it is used,
- * and stays in L2. What need not be turned is packed by the first tiles that read it. The blocks of k depend on sizes
- * only, so results are bitwise equal for any number of threads. Where c has too few blocks to share but k is long (a
- * weight gradient over many rows), k is cut (split_depth) and the partial sums are added in order. A c of a few
- * columns goes other ways (run_dots, run_turned), and so do a few columns at its end (ragged_block) and a product that
- * is one task by far (run_small).
+ * and stays in L2. What need not be turned is packed by the first tiles that read it. Where rows are many and b stays
+ * in cache, ic goes around pc: a task has all of k. The blocks of k depend on sizes only, so results are bitwise equal
+ * for any number of threads. Where c has too few blocks to share but k is long (a weight gradient over many rows), k is
+ * cut (split_depth) and the partial sums are added in order. A c of a few columns goes other ways (run_dots,
+ * run_turned), and so do a few columns at its end (ragged_block) and a product that is one task by far (run_small).
  */
 #include <string.h>
 #include "gemm.h"
@@ -39,6 +39,10 @@
 #define SMALL 256
 #define SMALL_B (1 << 13)
 #define SMALL_PRODUCT (1 << 19)
+/* So many tasks of rows and more, with a b of at most so many floats and an a that is read in place, go through all of k
+ * each: a's rows are read from end to end, and c stays in cache. */
+#define DEPTHS_TASKS 16
+#define DEPTHS_B (1 << 19)
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements; */
 #define SPLIT_OUTPUT 4096
 #define DEEP_SPLIT 4096  /* of one for outputs of at most this, which write more for each partial sum */
@@ -68,6 +72,8 @@ typedef struct {
     /* of b: not at all, panel by panel in each task, or a block for all tasks */
     enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
+    int all_depths;  /* a task goes through all of k; the packed blocks of all depths are kept ... */
+    int64_t kept;    /* ... so many floats apart for each step of k; else 0 */
     int packs_first; /* the first task packs a BLOCK for the others, as there is one worker */
     float *packed_a; /* one block per worker, or NULL */
     float *ragged_room; /* b's ragged columns, each along k; or for each worker its rows of c's transpose */
@@ -93,12 +99,15 @@ static const float *b_at(const gemm *g, int64_t j)
     return g->tb ? g->b + (g->jc + j) * g->ldb + g->pc : g->b + g->pc * g->ldb + g->jc + j;
 }
 
+/* Where it is packed. */
+static float *packed_at(const gemm *g, int64_t j) { return g->packed_b + g->pc * g->kept + j * g->kc; }
+
 static void pack_task(void *arg, int64_t task, int worker)
 {
     (void)worker;
     gemm *g = arg;
     int64_t j = task * NB(g), width = task + 1 < g->pack_tasks ? NB(g) : g->nc - j;
-    float *to = g->packed_b + j * g->kc;
+    float *to = packed_at(g, j);
     if (g->tb) nn_k->gemm_pack_bt(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
     else nn_k->gemm_pack_b(to, b_at(g, j), g->ldb, g->kc, width, g->wide);
 }
@@ -133,7 +142,7 @@ static void ragged_block(const gemm *g, int64_t i, int64_t rows, int acc, int wo
 
 static void block_task(void *arg, int64_t task, int worker)
 {
-    gemm *g = arg;
+    const gemm *g = arg;
     int last = task % g->col_tasks + 1 == g->col_tasks;
     int64_t i = task / g->col_tasks * g->mc, j = task % g->col_tasks * g->nb;
     int64_t rows = min(g->mc, g->m - i), width = last ? g->nc - j : g->nb;
@@ -146,12 +155,23 @@ static void block_task(void *arg, int64_t task, int worker)
     const float *b = b_at(g, j);
     float *room = g->packing == PANELS ? g->packed_b + worker * packed_panel_size(g->kc) : NULL;
     int64_t ldb = g->ldb, room_step = 0;
-    if (g->packing == BLOCKS && g->packs_first && i == 0) room = g->packed_b + j * g->kc, room_step = g->kc;
-    else if (g->packing == BLOCKS) b = g->packed_b + j * g->kc, ldb = 0;
+    if (g->packing == BLOCKS && g->packs_first && i == 0) room = packed_at(g, j), room_step = g->kc;
+    else if (g->packing == BLOCKS) b = packed_at(g, j), ldb = 0;
     nn_k->gemm_block(c, g->ldc, a, g->rs, g->cs, a_room, b, ldb, ldb && g->tb, room, room_step, bias, acc, rows, width,
                      g->kc, g->wide);
     if (ragged) ragged_block(g, i, rows, acc, worker);
     if (g->pc + g->kc == g->k) activate(g, c, rows, width + ragged);
+}
+
+/* All depths one after the other. */
+static void depths_task(void *arg, int64_t task, int worker)
+{
+    gemm g = *(const gemm *)arg;
+    const int64_t kc = g.kc;
+    for (g.pc = 0; g.pc < g.k; g.pc += kc) {
+        g.kc = min(kc, g.k - g.pc);
+        block_task(&g, task, worker);
+    }
 }
 
 /* Nothing to multiply: c = f(bias), or f(c) when accumulating. */
@@ -215,6 +235,25 @@ static int64_t ragged_columns(const gemm *g)
     return left <= most && g->n > 2 * vl && g->m >= vl && g->k >= RAGGED_DEPTH ? left : 0;
 }
 
+/* The loops over c's columns, ncs at a time, and over k, kc at a time. */
+static void multiply(gemm *g, int64_t row_tasks, int64_t ncs, int64_t kc, int workers)
+{
+    for (g->jc = 0; g->jc < g->n; g->jc += ncs) {
+        g->nc = min(ncs, g->n - g->jc);
+        g->nb = columns_of_a_task(g, row_tasks, workers);
+        g->col_tasks = pieces(g->nc, g->nb);
+        g->pack_tasks = pieces(g->nc, NB(g));
+        double step = 2.0 * g->m * (g->nc + g->ragged) / FLOPS_PER_NS; /* the work for each step of k */
+        for (g->pc = 0; g->pc < g->k; g->pc += kc) {
+            g->kc = min(kc, g->k - g->pc);
+            if (g->packing == BLOCKS && !g->packs_first) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
+            if (!g->all_depths) nn_for(row_tasks * g->col_tasks, step * g->kc, block_task, g);
+        }
+        g->kc = kc;
+        if (g->all_depths) nn_for(row_tasks * g->col_tasks, step * g->k, depths_task, g);
+    }
+}
+
 static int run(gemm *g)
 {
     if (g->m == 0 || g->n == 0) return NN_OK;
@@ -234,7 +273,12 @@ static int run(gemm *g)
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
     g->packs_first = workers == 1;
     g->packing = reads_in_place(g) ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
-    int64_t b_floats = g->packing == BLOCKS ? ncs * kc : g->packing == PANELS ? workers * packed_panel_size(kc) : 0;
+    g->all_depths = depth_blocks > 1 && row_tasks >= DEPTHS_TASKS && !pack_a && g->packing != PANELS &&
+                    ncs >= g->n && g->n * g->k <= DEPTHS_B;
+    g->kept = g->all_depths ? ncs : 0;
+    int64_t b_floats = g->packing == BLOCKS   ? ncs * (g->all_depths ? g->k : kc)
+                       : g->packing == PANELS ? workers * packed_panel_size(kc)
+                                              : 0;
     int64_t a_floats = pack_a ? workers * packed_a_size(kc) : 0;
     int64_t ragged_floats = g->cs != 1 ? workers * g->mc * g->ragged : g->tb ? 0 : g->k * g->ragged;
     size_t bytes = (size_t)(b_floats + a_floats + ragged_floats) * sizeof(float);
@@ -245,18 +289,7 @@ static int run(gemm *g)
     g->ragged_room = room + b_floats + a_floats;
     if (g->ragged && g->cs == 1 && !g->tb)
         nn_k->transpose4(g->ragged_room, g->k, g->b + g->n, g->ldb, g->ragged, g->k);
-    for (g->jc = 0; g->jc < g->n; g->jc += ncs) {
-        g->nc = min(ncs, g->n - g->jc);
-        g->nb = columns_of_a_task(g, row_tasks, workers);
-        g->col_tasks = pieces(g->nc, g->nb);
-        g->pack_tasks = pieces(g->nc, NB(g));
-        for (g->pc = 0; g->pc < g->k; g->pc += kc) {
-            g->kc = min(kc, g->k - g->pc);
-            double work = 2.0 * g->m * (g->nc + g->ragged) * g->kc / FLOPS_PER_NS;
-            if (g->packing == BLOCKS && !g->packs_first) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
-            nn_for(row_tasks * g->col_tasks, work, block_task, g);
-        }
-    }
+    multiply(g, row_tasks, ncs, kc, workers);
     nn_free(room, bytes);
     return NN_OK;
 }
