@@ -99,12 +99,17 @@ cdef class TensorBase:
             recorder.leaf(self)
         if g is None:
             self.has_grad = False
+            if self.node is not None:
+                self.node.kept = None
             if not self.in_arena:
                 self.gradient = None
                 self.grad_owned = False
             return
         if not same_shape(&g.v, &self.array.v):
             raise ValueError(f"grad: shape {g.shape} does not fit the tensor's {self.array.shape}")
+        if self.node is not None:
+            self.node.kept = g
+            return
         if self.gradient is not None and self.grad_owned:
             assign(self.gradient, g)
         else:

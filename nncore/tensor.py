@@ -209,6 +209,9 @@ class Tensor(_core.TensorBase):
         if self.requires_grad and _core.grad_mode():
             raise RuntimeError("x[...] = value on a tensor that requires a gradient: use where(), or no_grad() "
                                "for a leaf")
+        if isinstance(value, _core.TensorBase) and value.requires_grad and _core.grad_mode():
+            raise RuntimeError("x[...] = value would lose the gradient of value: use concat(), stack() or where(), or "
+                               "value.detach()")
         keys = tuple(k.array.numpy() if isinstance(k, _core.TensorBase) else k for k in key) if isinstance(key, tuple) \
             else key.array.numpy() if isinstance(key, _core.TensorBase) else key
         try:

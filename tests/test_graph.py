@@ -213,6 +213,12 @@ def test_gradient_of_a_leaf_and_of_what_lies_between():
     y.retain_grad()
     (y * y).sum().backward()
     assert y.grad.tolist() == [6, 12] and x.grad.tolist() == [18, 36]
+    y.grad = [0.5, 1.0]
+    assert y.grad.tolist() == [0.5, 1]
+    y.grad = None
+    assert y.grad is None
+    with pytest.raises(ValueError, match=r"grad: shape \(1,\) does not fit"):
+        y.grad = [1.0]
     z = x * 3.0
     (z * z).sum().backward()
     assert z.grad is None

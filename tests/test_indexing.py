@@ -145,6 +145,12 @@ def test_assignment():
     assert w.tolist() == [2, 1]
     with pytest.raises(RuntimeError):
         (w * 2)[0] = 1.0
+    with pytest.raises(RuntimeError, match="lose the gradient of value"):
+        x[0] = (w * 2)[0]
+    with nncore.no_grad():
+        x[0] = (w * 2)[0]
+    x[1] = (w * 2)[1].detach()
+    assert x.tolist() == [[4, 4, 4], [2, 2, 2]]
 
 
 def test_iteration():
