@@ -48,6 +48,32 @@ def run(optimizer, parameters, seeds):
 
 SHAPES = ((3, 5), (), (17,), (0,), (1, 1, 33))
 
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))],
+                         ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_goes_on_by_itself(kind, make_copy):
+    """(model, optimizer, scheduler) copied together: the copy trains as the first, which it does not touch."""
+    model = nn.ModuleList([nn.Linear(3, 5), nn.Linear(2, 2)])
+    first, second = list(model[0].parameters()), list(model[1].parameters())
+    optimizer = make(kind, [{"params": first}, {"params": second, "lr": 0.03, "weight_decay": 0.2}])
+    scheduler = optim.StepLR(optimizer, 2)
+    run(optimizer, first, range(3))
+    run(optimizer, first + second, range(3))  # counts of steps that differ
+    scheduler.step()
+    twin, again, schedule = make_copy((model, optimizer, scheduler))
+    assert type(again) is type(optimizer) and schedule.optimizer is again and again.defaults == optimizer.defaults
+    before = bits(model.parameters())
+    assert bits(twin.parameters()) == before
+    for a, s, m in ((again, schedule, twin), (optimizer, scheduler, model)):
+        for seed in range(4):
+            run(a, list(m.parameters()), [seed])
+            s.step()
+        if a is again:
+            assert bits(model.parameters()) == before != bits(twin.parameters())
+    assert bits(model.parameters()) == bits(twin.parameters())
+    assert [g["lr"] for g in again.param_groups] == [g["lr"] for g in optimizer.param_groups]
+
+
 # ---- groups and settings ---------------------------------------------------------------------------------------------
 
 

@@ -321,6 +321,19 @@ class Optimizer:
             segments.append(Segment(group, self.layout, first, last, hyper))
         return settings, segments, arrays
 
+    def __getstate__(self):
+        """For copy.deepcopy and pickle, together with the model whose parameters these are: the arenas are built
+        anew."""
+        groups = [{name: group[name] for name in ("params", *self.defaults)} for group in self.param_groups]
+        return {**vars(self), "param_groups": groups, "state": self.state_dict()}
+
+    def __setstate__(self, state):
+        groups, values = state["param_groups"], state["state"]
+        vars(self).update({name: value for name, value in state.items() if name != "state"}, param_groups=[])
+        for group in groups:
+            self.add_param_group(group)
+        self.load_state_dict(values)
+
     def __repr__(self):
         lines = [f"{type(self).__name__}("]
         for group in self.param_groups:
