@@ -23,7 +23,10 @@ class ModuleList(Module):
         """Add a module at the end."""
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}: a Module expected, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+        n = len(self)
+        while hasattr(self, str(n)):  # after one was taken away, or among names of the user's
+            n += 1
+        setattr(self, str(n), module)
         return self
 
     def __len__(self):

@@ -150,20 +150,26 @@ class Module:
         """Overwrite parameters and buffers with the arrays of a state_dict.
 
         Nothing is changed unless everything fits: KeyError for missing or unknown names (if strict), ValueError for
-        shapes.
+        shapes, TypeError for what is no array of numbers.
         """
+        call = f"{type(self).__name__}.load_state_dict"
+        if not hasattr(state_dict, "items"):
+            raise TypeError(f"{call}: a dict of names and arrays expected, not {type(state_dict).__name__}")
         own = dict(self.named_parameters()) | dict(self.named_buffers())
         missing = [name for name in own if name not in state_dict]
         unknown = [name for name in state_dict if name not in own]
         if strict and (missing or unknown):
-            raise KeyError(f"{type(self).__name__}.load_state_dict: missing {missing}, unknown {unknown}")
+            raise KeyError(f"{call}: missing {missing}, unknown {unknown}")
         arrays = {}
         for name, value in state_dict.items():
             if name in own:
-                arrays[name] = to_array(value, own[name].dtype)
+                try:
+                    arrays[name] = to_array(value, own[name].dtype)
+                except (TypeError, ValueError) as error:
+                    kind = TypeError if isinstance(error, TypeError) else ValueError
+                    raise kind(f"{call}: {name}: {error}") from None
                 if arrays[name].shape != own[name].shape:
-                    raise ValueError(f"{type(self).__name__}.load_state_dict: {name} has shape {own[name].shape}, "
-                                     f"the state {arrays[name].shape}")
+                    raise ValueError(f"{call}: {name} has shape {own[name].shape}, the state {arrays[name].shape}")
         for name, array in arrays.items():
             _core.assign(own[name].array, array)
 
