@@ -1,5 +1,6 @@
 """Switching the recording of operations on and off."""
 import functools
+import inspect
 
 from . import _core
 
@@ -21,10 +22,36 @@ class _GradMode:
         _core.set_grad_mode(self._before.pop())
 
     def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            return self._step_by_step(function)
+
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             with type(self)():
                 return function(*args, **kwargs)
+        return wrapped
+
+    def _step_by_step(self, function):
+        """A generator function whose generators run in this mode, and leave the caller's alone between their steps."""
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            steps = function(*args, **kwargs)
+            resume, sent = steps.send, None
+            try:
+                while True:
+                    with type(self)():
+                        given = resume(sent)
+                    try:
+                        resume, sent = steps.send, (yield given)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        resume, sent = steps.throw, error
+            except StopIteration as end:
+                return end.value
+            finally:
+                with type(self)():
+                    steps.close()
         return wrapped
 
 

@@ -475,6 +475,34 @@ def test_no_grad_in_all_its_forms():
     assert nncore.is_grad_enabled() and not (x * 2.0).is_leaf
 
 
+def test_no_grad_around_a_generator():
+    seen = []
+
+    @nncore.no_grad()
+    def steps(n):
+        try:
+            for i in range(n):
+                try:
+                    seen.append((nncore.is_grad_enabled(), (yield i)))
+                except Mine:
+                    seen.append("Mine")
+            return n
+        finally:
+            seen.append(nncore.is_grad_enabled())
+
+    def outer():
+        seen.append((yield from steps(3)))
+    assert [(i, nncore.is_grad_enabled()) for i in outer()] == [(0, True), (1, True), (2, True)]
+    assert seen == [(False, None)] * 3 + [False, 3]
+    seen.clear()
+    g = steps(3)
+    assert next(g) == 0 and g.send("sent") == 1 and g.throw(Mine) == 2 and nncore.is_grad_enabled()
+    g.close()
+    assert seen == [(False, "sent"), "Mine", False] and nncore.is_grad_enabled()
+    with nncore.no_grad(), pytest.raises(StopIteration):
+        next(nncore.enable_grad()(steps)(0))
+
+
 def test_only_what_wants_a_gradient_is_recorded():
     x = nncore.ones(3)
     assert ops.exp(x * 2.0).is_leaf
