@@ -268,7 +268,7 @@ class Tensor(_core.TensorBase):
         if not -self.ndim <= dim < self.ndim:
             raise ValueError(f"squeeze: axis {dim} does not exist in shape {self.shape}")
         dim %= self.ndim
-        return self.reshape(self.shape[:dim] + self.shape[dim + 1:]) if self.shape[dim] == 1 else self
+        return self.reshape(self.shape[:dim] + self.shape[dim + 1:] if self.shape[dim] == 1 else self.shape)
 
     def unsqueeze(self, dim):
         """With a new axis of size 1."""

@@ -224,6 +224,18 @@ def test_gradient_of_a_leaf_and_of_what_lies_between():
     assert z.grad is None
 
 
+@pytest.mark.parametrize("same", [lambda x: x[:], lambda x: x[...], lambda x: x[()], lambda x: x.squeeze(0),
+                                  lambda x: x.permute(0), lambda x: x.reshape(2), lambda x: ops.split(x, 2)[0]])
+def test_all_of_a_tensor_is_another_tensor(same):
+    x = leaf(1.0, 2.0)
+    y, plain = same(x), x.detach()
+    same(plain).requires_grad_()
+    assert not y.is_leaf and y.tolist() == [1, 2] and not plain.requires_grad
+    y.retain_grad()
+    (y * 2.0 + x).sum().backward()
+    assert y.grad.tolist() == [2, 2] and x.grad.tolist() == [3, 3]
+
+
 def test_gradients_have_memory_of_their_own():
     """One array may arrive at several leaves; to write to one gradient leaves the others alone."""
     a, b, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), nncore.tensor([5.0, 6.0])

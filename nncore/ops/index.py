@@ -24,6 +24,7 @@ def index(x, key):
         return index(index(x, first), key)
     if sum(arrays) > 1:
         keys, arrays = _joined(keys, arrays)
+    whole = x
     dim, final = 0, []  # dim: axis of x in work; final: the result's shape
     for k, array in zip(keys, arrays):
         if k is None:
@@ -46,7 +47,7 @@ def index(x, key):
                 raise IndexError(f"index {i} is out of range for axis {dim} of shape {x.array.shape}")
             x = slice_axis(x, dim, i % n, 1, 1)
             dim += 1
-    return x if tuple(final) == x.array.shape else reshape(x, final)
+    return x if tuple(final) == x.array.shape and x is not whole else reshape(x, final)
 
 
 def put(a, key, value):
