@@ -72,6 +72,13 @@ def switched_on(name):
     return value == "1"
 
 
+def asked_jobs():
+    value = os.environ.get("NNCORE_BUILD_JOBS", "")
+    if value and not (value.isdecimal() and int(value)):
+        raise PlatformError(f"NNCORE_BUILD_JOBS={value!r}: expected a number of compilers from 1 up, or nothing")
+    return int(value or 0)
+
+
 class build_ext(setuptools_build_ext):
     def run(self):
         if self.editable_mode:  # setuptools gives it an empty folder: what another build has compiled would be lost
@@ -120,7 +127,7 @@ class build_ext(setuptools_build_ext):
                                   extra_postargs=[*C_FLAGS, *c_flags, *flags])
             return object_
 
-        jobs = int(self.parallel or os.environ.get("NNCORE_BUILD_JOBS") or available_cpus())
+        jobs = int(self.parallel or asked_jobs() or available_cpus())
         slowest_first = sorted(flags_of.items(), key=lambda item: "kernels" not in item[0].parts)
         with ThreadPoolExecutor(jobs) as pool:
             objects = list(pool.map(compile_one, slowest_first))

@@ -89,8 +89,9 @@ def test_without_openmp_the_build_says_what_to_do(tmp_path):
     assert "NNCORE_NO_OPENMP=1" in done.stderr and "apt install" in done.stderr and "brew install libomp" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["NNCORE_NO_OPENMP", "NNCORE_DEBUG"])
-def test_a_switch_with_a_strange_value_is_refused(tmp_path, name):
-    done = build(tmp_path, **{name: "maybe"})
+@pytest.mark.parametrize("name, value", [("NNCORE_NO_OPENMP", "maybe"), ("NNCORE_DEBUG", "maybe"),
+                                         ("NNCORE_BUILD_JOBS", "many"), ("NNCORE_BUILD_JOBS", "0")])
+def test_a_setting_with_a_strange_value_is_refused(tmp_path, name, value):
+    done = build(tmp_path, **{name: value})
     assert done.returncode != 0
-    assert f"{name}='maybe'" in done.stderr
+    assert f"error: {name}='{value}'" in done.stderr
