@@ -186,6 +186,13 @@ def test_repr():
     assert text == "Sequential(\n  (0): Linear(1, 2)\n  (1): Residual(\n    (body): Tanh()\n  )\n)"
 
 
+def test_summary_leaves_a_forward_of_the_user_s_in_place():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    model[0].forward = lambda x: nncore.full((1, 3), 7.0)
+    model.summary((1, 2))
+    assert (model(nncore.ones(1, 2)).numpy() == 7).all()
+
+
 def test_summary():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, 2))
     model[1].requires_grad_(False)

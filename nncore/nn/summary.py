@@ -35,6 +35,7 @@ def _run(model, shape, names):
     rows = []
     leaves = [m for m in model.modules() if not list(m.children())]
     training = {id(m): m.training for m in model.modules()}
+    replaced = {id(m): m.__dict__["forward"] for m in leaves if "forward" in m.__dict__}  # by the user
 
     def traced(module):
         forward = module.forward
@@ -54,6 +55,8 @@ def _run(model, shape, names):
     finally:
         for module in leaves:
             module.__dict__.pop("forward", None)
+            if id(module) in replaced:
+                module.__dict__["forward"] = replaced[id(module)]
         for module in model.modules():
             module.training = training[id(module)]
     return rows
