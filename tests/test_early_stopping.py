@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+import nncore
 from nncore import nn
 from nncore.train import EarlyStopping
 
@@ -42,7 +43,15 @@ def test_best_weights_come_back():
     EarlyStopping().restore(model)  # saw nothing: changes nothing
 
 
-@pytest.mark.parametrize("options", [dict(patience=0), dict(min_delta=-1), dict(mode="up")])
+@pytest.mark.parametrize("options", [dict(patience=0), dict(min_delta=-1), dict(mode="up"),
+                                     dict(patience=float("nan")), dict(min_delta=float("nan"))])
 def test_wrong_use(options):
     with pytest.raises(ValueError, match="EarlyStopping"):
         EarlyStopping(**options)
+
+
+def test_a_tensor_that_is_written_later_does_not_change_the_best():
+    value, stopping = nncore.tensor(1.0), EarlyStopping()
+    stopping.update(value)
+    value.fill_(9.0)
+    assert stopping.best == 1.0 and not stopping.update(nncore.tensor(0.5)) and stopping.best_epoch == 1

@@ -17,9 +17,9 @@ class EarlyStopping:
     """
 
     def __init__(self, patience=5, min_delta=0.0, mode="min"):
-        if patience < 1:
+        if not patience >= 1:
             raise ValueError(f"EarlyStopping: patience is {patience}, expected at least 1")
-        if min_delta < 0:
+        if not min_delta >= 0:
             raise ValueError(f"EarlyStopping: min_delta is {min_delta}, expected at least 0")
         if mode not in ("min", "max"):
             raise ValueError(f"EarlyStopping: mode is {mode!r}, expected 'min' or 'max'")
@@ -32,6 +32,7 @@ class EarlyStopping:
 
         With a model, its weights are copied whenever the value is the best so far.
         """
+        value = float(value)  # a tensor may be written later
         self.epoch += 1
         gain = self.best - value if self.mode == "min" else value - self.best
         if gain > self.min_delta:
