@@ -21,8 +21,9 @@ class Generator:
         """Start again from this seed."""
         try:
             seed = int(seed) % 2**64
-        except OverflowError:
-            raise ValueError(f"a seed is an integer, not {seed}") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"a seed is an integer, not {seed!r}") from None
         words = self.state.numpy()
         words[0] = seed
         words[1] = 0
@@ -38,7 +39,10 @@ class Generator:
 
     def set_state(self, state):
         """Go on from a state that get_state returned."""
-        seed, calls = (int(w) % 2**64 for w in state)
+        try:
+            seed, calls = (int(w) % 2**64 for w in state)
+        except (TypeError, ValueError):
+            raise ValueError(f"a generator's state is (seed, calls so far), not {state!r}") from None
         words = self.state.numpy()
         words[0], words[1] = seed, calls
 

@@ -490,3 +490,9 @@ def test_generators_of_one_s_own():
     a.set_state(state)
     assert nncore.randn(3, generator=a).tolist() == first and "seed=3" in repr(a)
     assert nncore.Generator().seed != nncore.Generator().seed
+    for state in (None, (1,), (1, 2, 3), "ab"):
+        with pytest.raises(ValueError, match=r"state is \(seed, calls so far\), not"):
+            a.set_state(state)
+    for seed, error in (("x", ValueError), (math.nan, ValueError), (math.inf, ValueError), ([1], TypeError)):
+        with pytest.raises(error, match="a seed is an integer, not"):
+            a.manual_seed(seed)
