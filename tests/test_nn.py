@@ -186,6 +186,18 @@ def test_repr():
     assert text == "Sequential(\n  (0): Linear(1, 2)\n  (1): Residual(\n    (body): Tanh()\n  )\n)"
 
 
+def test_sequential_calls_a_layer_that_has_a_call_of_its_own():
+    class Shifted(nn.Linear):
+        def __call__(self, x):
+            return super().__call__(x) * 0 + 3
+
+    class Negative(nn.ReLU):
+        def __call__(self, x):
+            return super().__call__(x) * 0 - 1
+    assert (nn.Sequential(Shifted(2, 3), nn.ReLU())(nncore.ones(1, 2)).numpy() == 3).all()
+    assert (nn.Sequential(nn.Linear(2, 3), Negative())(nncore.ones(1, 2)).numpy() == -1).all()
+
+
 def test_summary_leaves_a_forward_of_the_user_s_in_place():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     model[0].forward = lambda x: nncore.full((1, 3), 7.0)

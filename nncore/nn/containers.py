@@ -75,9 +75,11 @@ class Sequential(ModuleList):
         layers, plan = list(self.children()), []
         while layers:
             layer, *layers = layers
-            fuses = type(layer) in FUSING and layers and isinstance(layers[0], Activation) and layers[0].fused
+            fuses = (type(layer) in FUSING and layers and isinstance(layers[0], Activation) and layers[0].fused
+                     and _is_plain(layers[0]))
             measures = type(layer) in MEASURING and layers and type(layers[0]) in MEASURED
-            plan.append((layer, layers.pop(0) if fuses else None, layers[0] if measures else None))
+            plan.append((layer if _is_plain(layer) else _Called(layer), layers.pop(0) if fuses else None,
+                         layers[0] if measures else None))
         self.__dict__["_layers"] = plan
         return plan
 
@@ -92,6 +94,17 @@ class Sequential(ModuleList):
             else:
                 x = activation(layer(x))
         return x
+
+
+def _is_plain(layer):
+    return type(layer).__call__ is Module.__call__
+
+
+class _Called:
+    """A layer whose class has a __call__ of its own: what Sequential runs is forward."""
+
+    def __init__(self, layer):
+        self.forward = layer
 
 
 class Residual(Module):
