@@ -39,8 +39,8 @@
 #define SMALL 256
 #define SMALL_B (1 << 13)
 #define SMALL_PRODUCT (1 << 19)
-/* So many tasks of rows and more, with a b of at most so many floats and an a that is read in place, go through all of k
- * each: a's rows are read from end to end, and c stays in cache. */
+/* So many tasks of rows and more, with a b of at most so many floats and an a that is read in place, go through all of
+ * k each: a's rows are read from end to end, and c stays in cache. */
 #define DEPTHS_TASKS 16
 #define DEPTHS_B (1 << 19)
 #define SPLIT_DEPTH 1024 /* depth of a split, for outputs of at most SPLIT_OUTPUT elements; */

@@ -48,6 +48,7 @@ def run(optimizer, parameters, seeds):
 
 SHAPES = ((3, 5), (), (17,), (0,), (1, 1, 33))
 
+
 @pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))],
                          ids=["deepcopy", "pickle"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -507,25 +508,3 @@ def test_clipping_gradients_that_arrived_together():
     assert math.isclose(norm, 12**0.5, rel_tol=1e-6)
     for p in (a, b, c):
         assert np.allclose(p.grad.numpy(), 12**-0.5, rtol=1e-6)
-
-
-@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],
-                         ids=["deepcopy", "pickle"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_copy_of_parameters_optimizer_and_schedule_goes_on_bit_for_bit(kind, make_copy):
-    a = leaves(*SHAPES)
-    first = make(kind, a)
-    schedule = optim.StepLR(first, 2)
-    for i in range(3):
-        run(first, a, range(i, i + 1))
-        schedule.step()
-    b, second, twin = make_copy((a, first, schedule))
-    assert twin.optimizer is second and bits(a) == bits(b)
-    assert all(p is q for p, q in zip(second.param_groups[0]["params"], b))
-    for leaves_of, optimizer, rates in ((a, first, schedule), (b, second, twin)):
-        run(optimizer, leaves_of, range(3, 5))
-        rates.step()
-        run(optimizer, leaves_of, range(5, 7))
-    assert bits(a) == bits(b) and first.param_groups[0]["lr"] == second.param_groups[0]["lr"]
-    run(second, b, range(7, 8))
-    assert bits(a) != bits(b)

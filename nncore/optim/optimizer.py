@@ -273,18 +273,6 @@ class Optimizer:
             dict.__setitem__(group, "segments", segments)
             group.update(settings)
 
-    def __getstate__(self):
-        """For copies and pickles, which have arrays of their own; together with its model, a copy trains the copy."""
-        groups = [{name: group[name] for name in ("params", *self.defaults)} for group in self.param_groups]
-        return {**vars(self), "param_groups": groups}, self.state_dict()
-
-    def __setstate__(self, state):
-        members, saved = state
-        vars(self).update(members, param_groups=[])
-        for group in members["param_groups"]:
-            self.add_param_group(group)
-        self.load_state_dict(saved)
-
     def _saved_groups(self, name, groups):
         counts = [len(g["params"]) for g in groups]
         if counts != [len(g["params"]) for g in self.param_groups]:
