@@ -191,7 +191,8 @@ def available_cpus():
 
 
 os.chdir(HERE)
-depends = ["setup.py", *(str(path.relative_to(HERE)) for pattern in ("csrc/**/*.h", "csrc/**/*.inc", "nncore/*.px[di]")
+depends = ["setup.py", *(str(path.relative_to(HERE))
+                         for pattern in ("csrc/**/*.h", "csrc/**/*.inc", "nncore/**/*.px[di]")
                          for path in sorted(HERE.glob(pattern)))]
 setup(
     ext_modules=[Extension("nncore._core", ["nncore/_core.pyx"], include_dirs=["csrc"], depends=depends)],

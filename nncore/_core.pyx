@@ -5,8 +5,9 @@
 In reading order:
   _array.pxi      Array: a contiguous block of our memory that speaks the buffer protocol
   _autograd.pxi   TensorBase and Node: what a tensor remembers, and the walk back through the graph
-  _calls.pxi      one function per op: sizes -> check -> allocate -> fill a call -> run
-  _norm.pxi, _images.pxi, _conv.pxi   the same for normalisation, images, convolutions
+  calls/          a file for each kind of op, one function per op: sizes -> check -> allocate -> fill a call -> run.
+                  They take and return Arrays and know nothing of gradients
+  _guards.pxi     whether what a step has read from Python is still there
   _program.pxi    Program: the calls of a step, recorded and run again
 Here: running a call, the log of those that ran, and questions about the machine.
 
@@ -35,10 +36,19 @@ cdef extern from "Python.h":
 
 include "_array.pxi"
 include "_autograd.pxi"
-include "_calls.pxi"
-include "_norm.pxi"
-include "_images.pxi"
-include "_conv.pxi"
+include "calls/checks.pxi"
+include "calls/elementwise.pxi"
+include "calls/reduce.pxi"
+include "calls/move.pxi"
+include "calls/product.pxi"
+include "calls/loss.pxi"
+include "calls/random.pxi"
+include "calls/optim.pxi"
+include "calls/norm.pxi"
+include "calls/images.pxi"
+include "calls/conv.pxi"
+include "calls/effects.pxi"
+include "_guards.pxi"
 include "_program.pxi"
 
 

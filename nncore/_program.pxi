@@ -20,7 +20,6 @@ cdef Program recorder = None  # where to; one thread at a time
 cdef uint64_t structure = 0   # changes whenever a module, a parameter or a group of an optimizer does
 cdef uint64_t modes = 0       # a hash of which modules are in which mode: the same again when they are switched back
 
-COUNT = object()              # in a guard, in place of a key: the number of items
 MISSING = object()            # what Program.attempt returns when the program does not fit
 
 cdef struct buffer:
@@ -707,89 +706,12 @@ cdef str call_name(Py_ssize_t i, const nn_call *c):
     return f"call {i}, {nn_op_names[c.op].decode()}"
 
 
-# Whether what a recording has read from Python is still there: see nncore.guards.
-cdef bint holds(tuple guard) except -1:
-    cdef PyObject *p
-    where, name = <object>PyTuple_GET_ITEM(guard, 0), <object>PyTuple_GET_ITEM(guard, 1)
-    value, twin = <object>PyTuple_GET_ITEM(guard, 2), <object>PyTuple_GET_ITEM(guard, 3)
-    if where is None:
-        found = value
-    elif name is COUNT:
-        found = len(where)
-    elif isinstance(where, list):
-        if <Py_ssize_t>name >= len(<list>where):
-            return False
-        found = (<list>where)[<Py_ssize_t>name]
-    elif name is None or isinstance(where, dict):
-        p = PyCell_GET(where) if name is None else PyDict_GetItem(where, name)
-        if p == NULL:
-            return False
-        found = <object>p
-    else:
-        found = getattr(where, name, MISSING)
-    if found is not value:
-        return same_value(found, value)
-    if twin is None:
-        return True
-    try:
-        return found.tobytes() == twin if type(twin) is bytes else found == twin
-    except Exception:   # what was plain holds a tensor or the like now
-        return False
-
-
-# Whether two values are one for everything that can be computed from them: the same object, or equal plain ones.
-cdef bint same_value(x, y) except -1:
-    cdef double a, b
-    if x is y:
-        return True
-    if type(x) is not type(y):
-        return False
-    if type(x) is float:   # not 0.0 for -0.0; NaN for NaN
-        a, b = x, y
-        return memcmp(&a, &b, sizeof(double)) == 0
-    if type(x) is tuple:
-        return len(x) == len(y) and all([same_value(v, w) for v, w in zip(x, y)])
-    return type(x) in (int, str, bytes, bool, complex) and x == y
-
-
 cdef inline size_t aligned(size_t bytes) noexcept:
     return (bytes + 63) & ~<size_t>63
 
 
 cdef inline bint whole(const buffer *b, const nn_view *v) noexcept:
     return v.p == b.base and nn_count(v) * nn_dtype_size[v.dtype] == b.bytes
-
-
-# Whether a call writes operand k: an output, or an input with ! in ops.inc.
-cdef bint writes(const nn_call *c, int k) noexcept:
-    return k < c.nout or (c.op == NN_OP_dropout and k == 3)
-
-
-# Whether a call reads operand k as it was before: the inputs, and the outputs with ! in ops.inc or with NN_ACC. Not
-# what unslice leaves as it is: that was written by a kernel, or is written by the next unslice (concat).
-cdef bint reads(const nn_call *c, int k) noexcept:
-    if c.op == NN_OP_conv_grads and k < c.nout:
-        return (k == 0 and c.flags & NN_ACC != 0) or (k == 1 and c.flags & NN_ACC_DW != 0)
-    return (k >= c.nout or c.flags & NN_ACC or c.op == NN_OP_add_to or c.op == NN_OP_running_stats or c.op >= NN_OP_sgd
-            or (k == 1 and (c.op == NN_OP_uniform or c.op == NN_OP_normal or c.op == NN_OP_permutation))
-            or (k == 1 and c.op == NN_OP_augment) or (k == 2 and c.op == NN_OP_mix))
-
-
-# Whether the first output may be the memory of input k, of the same size: the op goes through both element by element,
-# or has read all it needs of a row before it writes there.
-cdef bint in_place(const nn_call *c, int k) noexcept:
-    if c.op == NN_OP_binary:
-        return same_shape(&c.v[0], &c.v[1]) and same_shape(&c.v[0], &c.v[2])
-    if c.op == NN_OP_group_norm:
-        return k == 2 or k == 5   # x, residual
-    if c.op == NN_OP_group_norm_grad:
-        return k == 3 or k == 4   # dy, x
-    if c.op == NN_OP_layer_norm or c.op == NN_OP_rms_norm:
-        return k == 2
-    if c.op == NN_OP_layer_norm_grad or c.op == NN_OP_rms_norm_grad:
-        return k == 2 or k == 3
-    return (c.op == NN_OP_unary or c.op == NN_OP_unary_grad or c.op == NN_OP_dropout or c.op == NN_OP_dropout_grad
-            or c.op == NN_OP_loss_grad)
 
 
 # Whether a tensor can be what input a was.
@@ -825,22 +747,6 @@ cdef bint copy_in(Array a, object x) except -1:
         return True
     finally:
         PyBuffer_Release(&b)
-
-
-cdef tuple describe(const nn_call *c):
-    cdef int k, y, w
-    cdef int64_t bytes = 0, flops = 0
-    for k in range(c.nv):
-        bytes += nn_count(&c.v[k]) * <int64_t>nn_dtype_size[c.v[k].dtype]
-    if NN_OP_conv <= c.op <= NN_OP_conv_dw:   # of the direct method: a window for each of y's values
-        y = 2 if c.op == NN_OP_conv_dw else 1 if c.op == NN_OP_conv_dx else 0
-        w = window_at(c)
-        flops = 2 * nn_count(&c.v[y]) * c.v[w].n[0] * c.v[w].n[1] * c.v[w].n[2]
-    if c.op == NN_OP_conv_grads:
-        flops = 4 * nn_count(&c.v[4]) * c.v[5].n[0] * c.v[5].n[1] * c.v[5].n[2]
-    if c.op == NN_OP_gemm:
-        flops = 2 * nn_count(&c.v[0]) * c.v[1].n[c.v[1].nd - (2 if c.flags & NN_TA else 1)]
-    return (nn_op_names[c.op].decode(), tuple([shape_of(&c.v[k]) for k in range(c.nv)]), c.nout, bytes, flops)
 
 
 cdef class CompiledBase:

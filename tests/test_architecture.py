@@ -57,8 +57,8 @@ MOST_COLUMNS = 120  # CONTRIBUTING.md
 
 def written_files():
     """What is written by hand; the _core.c that Cython writes is not."""
-    patterns = {CSRC: ["**/*.c", "**/*.h", "**/*.inc"], PACKAGE: ["**/*.py", "**/*.pyi", "*.pxi", "*.pyx", "*.pxd"],
-                ROOT / "tests": ["*.py", "*.c"], ROOT / "bench": ["**/*.py"], ROOT / "examples": ["*.py"],
+    patterns = {CSRC: ["**/*.c", "**/*.h", "**/*.inc"], PACKAGE: ["**/*.py", "**/*.pyi", "**/*.pxi", "*.pyx", "*.pxd"],
+                ROOT / "tests": ["**/*.py", "*.c"], ROOT / "bench": ["**/*.py"], ROOT / "examples": ["*.py"],
                 ROOT: ["setup.py"]}
     files = {path for folder, names in patterns.items() for name in names for path in folder.glob(name)}
     return sorted(files)

@@ -1,4 +1,4 @@
-# The functions of _calls.pxi for normalisation.
+# Normalisation by batch, group, layer and root mean square.
 
 # A parameter of n features, or None.
 cdef int need_features(Array p, int64_t n, Array x, str what, str name) except -1:

@@ -1,6 +1,4 @@
-# The functions of _calls.pxi for images: changing them at random, pooling, resampling. Convolutions are in _conv.pxi.
-
-# ---- images ----------------------------------------------------------------------------------------------------------
+# Images: changing them at random, pooling, resampling. Convolutions are in conv.pxi.
 
 # The axes of images x[n, h, w, c]; x[n, h, w] has one channel.
 cdef int image_view(nn_view *v, Array x, str name) except -1:

@@ -1,7 +1,6 @@
-# Convolutions: the functions of _calls.pxi for images. A geometry is (stride_h, stride_w, dilation_h, dilation_w, top,
-# left, groups), with top and left the zeros before the first pixels. Sequences [b,t,c] are images of height 1, their
-# windows [s,c,o] too. Sizes are checked by nncore.ops.conv, which knows the layer's words; here only what memory safety
-# needs.
+# Convolutions. A geometry is (stride_h, stride_w, dilation_h, dilation_w, top, left, groups), with top and left the
+# zeros before the first pixels. Sequences [b,t,c] are images of height 1, their windows [s,c,o] too. Sizes are checked
+# by nncore.ops.conv, which knows the layer's words; here only what memory safety needs.
 
 cdef int conv_operand(nn_call *c, Array x) except -1:
     cdef int d
