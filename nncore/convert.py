@@ -90,8 +90,15 @@ def convert_array(array, dtype, truncate=False):
 
 def float_tensor(data):
     """`data` as a float32 tensor; a tensor of another dtype is converted, if its values are exact in float32."""
+    if isinstance(data, (list, tuple)) and _core.grad_mode() and _wants_grad(data):
+        raise TypeError("a list of tensors has no gradient, and one of these requires it: use stack() or concat()")
     array = data.array if isinstance(data, _core.TensorBase) else to_array(data)
     return _core.make_tensor(array if array.dtype == "float32" else convert_array(array, "float32"))
+
+
+def _wants_grad(data):
+    return any(x.requires_grad if isinstance(x, _core.TensorBase) else isinstance(x, (list, tuple)) and _wants_grad(x)
+               for x in data)
 
 
 def index_tensor(data, name):

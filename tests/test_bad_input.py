@@ -301,8 +301,10 @@ def test_pos_weight_never_makes_the_loss_larger_than_the_scores(shape):
     (lambda x: ops.matmul(x, nncore.ones(4)), ValueError, r"^matmul: \(2, 3\) and \(4,\) do not fit"),
     (lambda x: ops.matmul(nncore.ones(2), nncore.ones(3, 2)), ValueError, r"^matmul: \(2,\) and \(3, 2\) do not fit"),
     (lambda x: x.reshape(-1, -1), ValueError, r"^reshape: \(2, 3\) to \(-1, -1\): only one size may be -1"),
-    (lambda x: ops.clip(x, nncore.ones(3)), TypeError, r"^clip: a limit is a number, not a tensor of shape \(3,\)"),
+    (lambda x: ops.clip(x, nncore.ones(3)), TypeError, r"^clip: a number expected, not a tensor of shape \(3,\)"),
     (lambda x: ops.clip(x, max=nncore.ones((), requires_grad=True)), TypeError, "^clip: .* requires a gradient"),
+    (lambda x: ops.leaky_relu(x, leaf(0.1)), TypeError, "^leaky_relu: .* requires a gradient"),
+    (lambda x: x + [[leaf(1.0), 2.0]], TypeError, r"^a list of tensors has no gradient, .* use stack\(\)"),
     (lambda x: ops.take(x, [0.5]), TypeError, r"^take: integer labels or indices expected, got float32 of shape \(1,"),
     (lambda x: losses.nll_loss(x, [0.5, 1]), TypeError, "^nll_loss: integer labels"),
 ])

@@ -37,7 +37,12 @@ GRADS = {name: _grad_of(name) for name in UNARY}
 
 
 def apply_unary(name, x, a=0.0, b=0.0):
-    """y = f(x) for a function of the table."""
+    """y = f(x) for a function of the table; a, b: its attributes, which have no gradient."""
+    for number in (a, b):
+        if isinstance(number, _core.TensorBase) and (number.requires_grad or number.array.size != 1):
+            wants = " that requires a gradient" if number.requires_grad else ""
+            hint = "; use maximum and minimum" if name == "clip" else ""
+            raise TypeError(f"{name}: a number expected, not a tensor of shape {number.array.shape}{wants}{hint}")
     return unary_with_grad(x, UNARY[name][0], GRADS[name], a, b)
 
 
@@ -62,10 +67,6 @@ def clip(x, min=None, max=None):
 
     min, max: numbers; maximum() and minimum() have a limit for each element, and its gradient.
     """
-    for limit in (min, max):
-        if isinstance(limit, _core.TensorBase) and (limit.requires_grad or limit.array.size != 1):
-            raise TypeError(f"clip: a limit is a number, not a tensor of shape {limit.array.shape}"
-                            f"{' that requires a gradient' if limit.requires_grad else ''}: use maximum and minimum")
     inf = float("inf")
     return apply_unary("clip", x, -inf if min is None else min, inf if max is None else max)
 
