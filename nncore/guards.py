@@ -58,15 +58,8 @@ class _Walk:
     def into(self, value, args=(), kwargs=None):
         """Follow what a call of `value` would run."""
         kind = type(value)
-        if _is_module(kind):
-            forward = kind.forward
-            if not _library(forward):
-                self.function(forward, (value, *args), kwargs)
-            if id(value) not in self.seen:
-                self.seen.add(id(value))
-                for part in value.__dict__.values():
-                    if type(part) not in _NO_MODULES and _is_module(type(part)):
-                        self.into(part)
+        if _is_module[kind]:
+            self.module(value, args, kwargs)
         elif kind is types.FunctionType:
             self.function(value, args, kwargs)
         elif kind is types.MethodType:
@@ -79,6 +72,17 @@ class _Walk:
             call = getattr(kind, "__call__", None)
             if isinstance(call, types.FunctionType):
                 self.function(call, (value, *args), kwargs)
+
+    def module(self, value, args, kwargs):
+        """Its forward, and those of the modules that it holds, whoever calls them."""
+        todo = [(value, (value, *args), kwargs)]
+        for module, args, kwargs in todo:
+            if not _library(forward := type(module).forward):
+                self.function(forward, args, kwargs)
+            if id(module) not in self.seen:
+                self.seen.add(id(module))
+                todo += [(part, (part,), None) for part in vars(module).values()
+                         if type(part) not in _NO_MODULES and _is_module[type(part)]]
 
     def function(self, f, args=(), kwargs=None):
         code = getattr(f, "__code__", None)
@@ -110,7 +114,7 @@ class _Walk:
                         self.function(base.__dict__[name], args if name == code.co_name else args[:1])
 
     def code(self, code, names, known):
-        chains, stored, inner, loose = _reads(code)
+        chains, stored, inner, loose = _reads[code]
         self.loose |= loose
         known = {name: value for name, value in known.items() if name not in stored}
         for local, name, attributes, written in chains:
@@ -143,9 +147,9 @@ class _Walk:
     def hand_on(self, value, label):
         """A value that may be read anywhere."""
         kind = type(value)
-        if _is_container(kind):
+        if _is_container[kind]:
             self.contents(value, None, label)
-        elif _has_attributes(kind) and len(self.handed_on) < MOST_ITEMS:
+        elif _has_attributes[kind] and len(self.handed_on) < MOST_ITEMS:
             self.handed_on.setdefault(id(value), (value, label))
 
     def into_what_is_handed_on(self):
@@ -163,7 +167,7 @@ class _Walk:
 
     def contents(self, value, attribute, label):
         """Guard what a container or array holds, unless an attribute is asked that does not depend on it."""
-        if attribute in _NO_CONTENTS or not _is_container(type(value)):
+        if attribute in _NO_CONTENTS or not _is_container[type(value)]:
             return
         twin = None if isinstance(value, tuple) else _twin(value, label)
         if twin is not None:
@@ -220,37 +224,40 @@ class _Walk:
         return _UNKNOWN
 
 
-@functools.lru_cache(1024)
-def _is_module(kind):
-    return hasattr(kind, "forward") and hasattr(kind, "modules")
+class _Answers(dict):
+    """answers[x]: what ask(x) says, asked once. functools.lru_cache takes five times as long for a type."""
+
+    def __init__(self, ask):
+        self.ask = ask
+
+    def __missing__(self, x):
+        if len(self) >= 1024:
+            self.clear()
+        self[x] = answer = self.ask(x)
+        return answer
 
 
-@functools.lru_cache(1024)
-def _is_container(kind):
-    return issubclass(kind, (list, dict, tuple, set, np.ndarray))
+_is_module = _Answers(lambda kind: hasattr(kind, "forward") and hasattr(kind, "modules"))
+_is_container = _Answers(lambda kind: issubclass(kind, (list, dict, tuple, set, np.ndarray)))
+_package = _Answers(lambda module: (module or "").partition(".")[0])
 
 
-@functools.lru_cache(1024)
+def _owner(kind):
+    return _package[kind.__module__]
+
+
+def _library(f):
+    return _package[f.__module__] in _LIBRARIES
+
+
+@_Answers
 def _has_attributes(kind):
     """Whether objects of this type are a user's, with attributes that are looked at where they are handed on."""
     return not (issubclass(kind, (*PLAIN, type, types.ModuleType, types.FunctionType, types.MethodType))
                 or _owner(kind) in ("nncore", "numpy"))
 
 
-@functools.lru_cache(1024)
-def _package(module):
-    return (module or "").partition(".")[0]
-
-
-def _owner(kind):
-    return _package(kind.__module__)
-
-
-def _library(f):
-    return _package(f.__module__) in _LIBRARIES
-
-
-@functools.lru_cache(1024)
+@_Answers
 def _reads(code):
     """What code looks up: ([(whether local, name, attributes, whether what they lead to is only written to)], names
     assigned, the functions written in it, attributes of what has no name)."""
