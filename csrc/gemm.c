@@ -72,8 +72,9 @@ typedef struct {
     /* of b: not at all, panel by panel in each task, or a block for all tasks */
     enum { IN_PLACE, PANELS, BLOCKS } packing;
     float *packed_b; /* PANELS: one per worker */
-    int all_depths;  /* a task goes through all of k; the packed blocks of all depths are kept ... */
-    int64_t kept;    /* ... so many floats apart for each step of k; else 0 */
+    /* Where a task goes through all of k, the packed blocks of all depths are kept, so many floats apart for each step
+     * of k; else 0. */
+    int64_t kept;
     int packs_first; /* the first task packs a BLOCK for the others, as there is one worker */
     float *packed_a; /* one block per worker, or NULL */
     float *ragged_room; /* b's ragged columns, each along k; or for each worker its rows of c's transpose */
@@ -247,10 +248,10 @@ static void multiply(gemm *g, int64_t row_tasks, int64_t ncs, int64_t kc, int wo
         for (g->pc = 0; g->pc < g->k; g->pc += kc) {
             g->kc = min(kc, g->k - g->pc);
             if (g->packing == BLOCKS && !g->packs_first) nn_for(g->pack_tasks, 0.2 * g->nc * g->kc, pack_task, g);
-            if (!g->all_depths) nn_for(row_tasks * g->col_tasks, step * g->kc, block_task, g);
+            if (!g->kept) nn_for(row_tasks * g->col_tasks, step * g->kc, block_task, g);
         }
         g->kc = kc;
-        if (g->all_depths) nn_for(row_tasks * g->col_tasks, step * g->k, depths_task, g);
+        if (g->kept) nn_for(row_tasks * g->col_tasks, step * g->k, depths_task, g);
     }
 }
 
@@ -273,10 +274,10 @@ static int run(gemm *g)
     int64_t ncs = ceil_div(ceil_div(g->n, ceil_div(g->n, NC)), g->nr) * g->nr;
     g->packs_first = workers == 1;
     g->packing = reads_in_place(g) ? IN_PLACE : row_tasks == 1 ? PANELS : BLOCKS;
-    g->all_depths = depth_blocks > 1 && row_tasks >= DEPTHS_TASKS && !pack_a && g->packing != PANELS &&
-                    ncs >= g->n && g->n * g->k <= DEPTHS_B;
-    g->kept = g->all_depths ? ncs : 0;
-    int64_t b_floats = g->packing == BLOCKS   ? ncs * (g->all_depths ? g->k : kc)
+    int all_depths = depth_blocks > 1 && row_tasks >= DEPTHS_TASKS && !pack_a && g->packing != PANELS &&
+                     ncs >= g->n && g->n * g->k <= DEPTHS_B;
+    g->kept = all_depths ? ncs : 0;
+    int64_t b_floats = g->packing == BLOCKS   ? ncs * (all_depths ? g->k : kc)
                        : g->packing == PANELS ? workers * packed_panel_size(kc)
                                               : 0;
     int64_t a_floats = pack_a ? workers * packed_a_size(kc) : 0;
